@@ -1,0 +1,45 @@
+"""Starts Darkroom: `streamlit run app.py` serves the dashboard and its thumbnails from one process."""
+
+from __future__ import annotations
+
+import streamlit as st
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from core.data import thumbnails
+from core.errors import DarkroomError
+from core.workspace import Workspace
+from pages._components.guard import show_failure
+
+# The address holds the hash of the image's bytes, so what it answers never changes.
+_KEEP = {"Cache-Control": "private, max-age=31536000, immutable", "X-Content-Type-Options": "nosniff"}
+_FORGET = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
+
+
+async def thumbnail(request: Request) -> Response:
+    """`/thumb/{size}/{dataset_id}/{content_hash}`: a small copy of one image of a registered dataset."""
+    asked = request.path_params
+    try:
+        data, media_type = await run_in_threadpool(
+            thumbnails.thumbnail, Workspace.default(), asked["dataset_id"], asked["content_hash"], asked["size"]
+        )
+    except DarkroomError as error:
+        return JSONResponse({"error": error.message, "fix": error.fix}, 404, headers=_FORGET)
+    return Response(data, media_type=media_type, headers=_KEEP)
+
+
+async def no_thumbnail(_: Request) -> Response:
+    """Any other address below `/thumb/`; without it Streamlit would answer with the dashboard's own page."""
+    return JSONResponse({"error": "There is no such thumbnail."}, 404, headers=_FORGET)
+
+
+app = st.App(
+    "pages/_shell/main.py",
+    routes=[
+        Route("/thumb/{size:int}/{dataset_id}/{content_hash}", thumbnail),
+        Route("/thumb/{anything:path}", no_thumbnail),
+    ],
+    on_script_error=show_failure,
+)

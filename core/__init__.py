@@ -1,0 +1,1 @@
+"""Everything Darkroom does, without the browser: data -> training -> evaluation and inference."""

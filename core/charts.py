@@ -1,0 +1,422 @@
+"""Every figure Darkroom draws, from plain tables; one look, one palette.
+
+Show them with `st.plotly_chart(figure, theme="streamlit")`: that keeps the colours set here and lends the text the
+colour of the page's theme. Class names are data: `display_names` makes them safe before they reach a figure, since
+plotly reads some HTML and `$...$` in any text.
+"""
+
+from __future__ import annotations
+
+import html
+import math
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any, Literal
+
+import numpy as np
+import pandas as pd
+import plotly.graph_objects as go
+import plotly.io
+from plotly.colors import sample_colorscale, unlabel_rgb
+
+from core.wording import count, percent, significant
+
+# Okabe and Ito's palette for colour-blind readers, without its black, which a dark page would swallow.
+PALETTE = ("#0072B2", "#D55E00", "#009E73", "#E69F00", "#56B4E9", "#CC79A7", "#F0E442")
+SCALE = "Cividis"  # even steps for colour-blind eyes; its own background, so the same in light and dark
+GRID = "rgba(128,128,128,0.25)"
+CLEAR = "rgba(0,0,0,0)"
+
+MAX_BARS = 40
+MAX_CELL_TEXTS = 25  # classes up to which a confusion matrix has room for figures
+MAX_CLICKABLE = 70  # classes up to which its cells can be selected: 4,900 points, what a browser bears
+MAX_NAME = 32  # characters of a class name on an axis
+MAX_NAME_BOTH_AXES = 18  # ... where names stand on both and the cells need the room
+WIDE_RANGE = 100  # largest over smallest count from which colour goes by the logarithm
+
+TEMPLATE = "darkroom"
+_AXIS = {"gridcolor": GRID, "linecolor": GRID, "zeroline": False, "automargin": True, "separatethousands": True}
+plotly.io.templates[TEMPLATE] = go.layout.Template(
+    layout={
+        "colorway": PALETTE,
+        "paper_bgcolor": CLEAR,
+        "plot_bgcolor": CLEAR,
+        "title": {"x": 0, "xanchor": "left", "xref": "container", "y": 1, "yanchor": "top", "yref": "container"},
+        "xaxis": _AXIS,
+        "yaxis": _AXIS,
+        "colorscale": {"sequential": SCALE},
+        "legend": {"orientation": "h", "x": 0, "xanchor": "left", "yref": "container", "y": 0, "yanchor": "bottom"},
+        "hoverlabel": {"align": "left"},
+        "modebar": {"bgcolor": CLEAR, "color": "rgba(128,128,128,0.7)", "activecolor": PALETTE[0]},
+    }
+)
+
+_CELL_HOVER = (
+    "True class: %{{y}}<br>Answered class: %{{x}}<br>Images: %{{customdata[{0}]:,}}"
+    "<br>Of the true class: %{{customdata[{1}]:.1f}} %<extra></extra>"
+)
+
+
+def display_names(names: Sequence[str], max_length: int = MAX_NAME) -> list[str]:
+    """Class names as text that plotly shows literally: one distinct name each, shortened to about `max_length`.
+
+    `<`, `>`, `&` and `$` become entities; a long name loses its middle; white space becomes single spaces;
+    names that would then look alike are numbered.
+    """
+    shown = [_shortened(" ".join(name.split()) or "(no name)", max_length) for name in names]
+    common, seen = Counter(shown), Counter[str]()
+    taken = set(shown)
+    distinct = []
+    for name in shown:
+        label = name
+        while common[name] > 1 and (label == name or label in taken):
+            seen[name] += 1
+            label = f"{name} ({seen[name]})"
+        taken.add(label)
+        distinct.append(_literal(label))
+    return distinct
+
+
+def class_counts_chart(counts: pd.DataFrame) -> go.Figure:
+    """How many images each class has, largest first.
+
+    Args:
+        counts: label, images. Beyond `MAX_BARS` rows the largest and the smallest half of that many are drawn, and
+            the chart says so.
+    """
+    rows = counts.sort_values("images", ascending=False, kind="stable")
+    subtitle = ""
+    if len(rows) > MAX_BARS:
+        half = MAX_BARS // 2
+        subtitle = f"The {half} largest and the {half} smallest of {count(len(rows))} classes"
+        rows = pd.concat([rows.head(half), rows.tail(half)])
+    names = display_names(rows["label"].tolist())
+    figure = _figure("How many images does each class have?", subtitle, "Images", "Class", _row_height(len(names)))
+    figure.add_bar(
+        x=rows["images"],
+        y=names,
+        orientation="h",
+        texttemplate="%{x:,}",
+        textposition="outside",
+        cliponaxis=False,
+        hovertemplate="%{y}<br>Images: %{x:,}<extra></extra>",
+    )
+    figure.update_xaxes(rangemode="tozero", showgrid=True)
+    return _with_class_rows(figure, names)
+
+
+def size_histogram_chart(table: pd.DataFrame, which: Literal["width", "height"]) -> go.Figure:
+    """How many images have which width, or height.
+
+    Args:
+        table: side ("width" or "height"), low, high (pixels, low <= side < high), images.
+    """
+    rows = table[table["side"] == which].sort_values("low")
+    low, high = rows["low"].to_numpy(float), rows["high"].to_numpy(float)
+    side = {"width": ("wide", "Width"), "height": ("tall", "Height")}[which]
+    figure = _figure(f"How {side[0]} are the images?", "", f"{side[1]} (pixels)", "Images", 320)
+    figure.add_bar(
+        x=(low + high) / 2,
+        y=rows["images"],
+        width=high - low,
+        customdata=_pixel_ranges(low, high),
+        hovertemplate="%{customdata}<br>Images: %{y:,}<extra></extra>",
+        marker_line_width=0,
+    )
+    return figure
+
+
+def size_grid_chart(grid: pd.DataFrame) -> go.Figure:
+    """How many images have which width and height together.
+
+    Args:
+        grid: width_low, width_high, height_low, height_high (pixels, low <= side < high), images; empty cells may
+            be left out.
+    """
+    figure = _figure("Which sizes do the images have?", "", "Width (pixels)", "Height (pixels)", 420)
+    if grid.empty:
+        return figure
+    widths, heights = _edges(grid, "width"), _edges(grid, "height")
+    counts = np.full((len(heights) - 1, len(widths) - 1), np.nan)
+    words = np.full(counts.shape, "", dtype=object)
+    column, row = widths.searchsorted(grid["width_low"]), heights.searchsorted(grid["height_low"])
+    counts[row, column] = grid["images"]
+    wide = _pixel_ranges(grid["width_low"].to_numpy(float), grid["width_high"].to_numpy(float))
+    tall = _pixel_ranges(grid["height_low"].to_numpy(float), grid["height_high"].to_numpy(float))
+    words[row, column] = [
+        f"{a} wide, {b} tall: {count(int(n), 'image')}" for a, b, n in zip(wide, tall, grid["images"], strict=True)
+    ]
+    colour, colorbar = _count_colours(counts, "Images")
+    figure.add_heatmap(
+        x=widths,
+        y=heights,
+        z=colour,
+        customdata=words,
+        hovertemplate="%{customdata}<extra></extra>",
+        hoverongaps=False,
+        colorbar=colorbar,
+        colorscale=SCALE,
+    )
+    return figure
+
+
+def training_curves_chart(history: Sequence[dict[str, Any]], metric: Literal["loss", "accuracy"]) -> go.Figure:
+    """Training and validation loss (nats) or accuracy (%) by epoch, the best validation epoch marked.
+
+    Args:
+        history: rows of `metrics.jsonl`; a missing or non-finite value leaves a gap in its line.
+    """
+    loss = metric == "loss"
+    question = "How far did the loss fall?" if loss else "How many images are classified correctly?"
+    figure = _figure(question, "", "Epoch", "Loss (nats)" if loss else "Accuracy (%)", 360)
+    epochs = [row["epoch"] for row in history]
+    hover = "%{y:.3g}" if loss else "%{y:.1f} %"
+    val = _values(history, f"val_{metric}")
+    for name, values, colour, dash in (
+        ("training", _values(history, f"train_{metric}"), PALETTE[0], "dash"),
+        ("validation", val, PALETTE[1], "solid"),
+    ):
+        figure.add_scatter(
+            x=epochs,
+            y=values,
+            name=name,
+            mode="lines+markers" if len(epochs) < 3 else "lines",
+            line={"color": colour, "dash": dash, "width": 2},
+            hovertemplate=hover,
+        )
+    known = [position for position, value in enumerate(val) if value is not None]
+    if known:
+        best = (min if loss else max)(known, key=lambda position: val[position])
+        figure.add_scatter(
+            x=[epochs[best]],
+            y=[val[best]],
+            name=f"best: epoch {epochs[best]}, {significant(val[best]) if loss else percent(val[best] / 100)}",
+            mode="markers",
+            marker={"symbol": "star", "size": 14, "color": PALETTE[3]},
+            hoverinfo="skip",
+        )
+    figure.update_layout(hovermode="x unified")
+    figure.update_xaxes(tickformat="d", **({"dtick": 1} if len(epochs) <= 10 else {}))
+    return figure
+
+
+def per_class_chart(per_class: pd.DataFrame) -> go.Figure:
+    """Precision, recall and F1 a class, the hardest class first.
+
+    Args:
+        per_class: label, precision, recall, f1 (0..1), support. Classes without images are left out, beyond
+            `MAX_BARS` only those of the lowest F1 are drawn; the chart says so.
+    """
+    rows = per_class[per_class["support"] > 0].sort_values("f1", kind="stable")
+    notes = []
+    if len(rows) > MAX_BARS:
+        notes.append(f"The {MAX_BARS} classes of the lowest F1 out of {count(len(rows))}")
+        rows = rows.head(MAX_BARS)
+    num_empty = int((per_class["support"] == 0).sum())
+    if num_empty:
+        notes.append(f"{count(num_empty, 'class', 'classes')} without test images left out")
+    names = display_names(rows["label"].tolist())
+    height = _row_height(len(names)) + 30
+    figure = _figure("Which classes are hard?", "; ".join(notes), "Score (%)", "Class", height)
+    series = (
+        ("precision", "precision", "triangle-right"),
+        ("recall", "recall", "triangle-left"),
+        ("f1", "F1", "circle"),
+    )
+    for (column, title, symbol), colour in zip(series, PALETTE, strict=False):
+        figure.add_scatter(
+            x=rows[column] * 100,
+            y=names,
+            name=title,
+            mode="markers",
+            marker={"symbol": symbol, "size": 11, "color": colour},
+            customdata=rows["support"],
+            hovertemplate="%{x:.1f} %" + (", test images: %{customdata:,}" if column == "f1" else ""),
+        )
+    figure.update_layout(hovermode="y unified")
+    figure.update_xaxes(range=[-2, 102], showgrid=True)
+    return _with_class_rows(figure, names)
+
+
+def confusion_chart(
+    confusion: np.ndarray | Sequence[Sequence[int]], classes: Sequence[str], normalised: bool
+) -> go.Figure:
+    """What is mistaken for what: rows the true class, columns the answer.
+
+    Up to `MAX_CELL_TEXTS` classes each cell carries its figure. Up to `MAX_CLICKABLE` classes the cells are points
+    that `st.plotly_chart(on_select="rerun", selection_mode="points")` reports; a point's customdata is
+    [row, column, count, share in %], the first two being indices into `classes`.
+
+    Args:
+        confusion: counts, shape (C, C).
+        normalised: colour and figures as shares of the true class, in %, instead of counts.
+    """
+    counts = np.asarray(confusion)
+    names = display_names(classes, MAX_NAME_BOTH_AXES)
+    question = "What is each class taken for?" if normalised else "How often is which class taken for which?"
+    figure = _figure(question, "", "Answered class", "True class", max(360, min(900, 220 + 34 * len(names))))
+    shares = 100 * counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
+    if normalised:
+        colour, colorbar = shares, {"title": {"text": "Of the true class (%)", "side": "right"}}
+    else:
+        colour, colorbar = _count_colours(counts.astype(float), "Test images")
+    low, high = (0.0, 100.0) if normalised else (float(colour.min()), float(colour.max()))
+    with_figures, clickable = len(names) <= MAX_CELL_TEXTS, len(names) <= MAX_CLICKABLE
+    figure.add_heatmap(
+        x=names,
+        y=names,
+        z=colour,
+        zmin=low,
+        zmax=high,
+        colorscale=SCALE,
+        colorbar=colorbar,
+        showscale=not with_figures,
+        xgap=1,
+        ygap=1,
+        customdata=np.stack([counts, shares], axis=-1),
+        hovertemplate=_CELL_HOVER.format(0, 1),
+        hoverinfo="skip" if clickable else None,
+    )
+    if with_figures:
+        figure.add_traces(_cell_figures(shares if normalised else counts, (colour - low) / ((high - low) or 1), names))
+    if clickable:
+        figure.add_trace(_cell_points(counts, shares, names))
+        # Whichever centre is nearest to the pointer is the cell under it, however large the cell.
+        figure.update_layout(hovermode="closest", hoverdistance=-1, dragmode=False, showlegend=False)
+    ticks = {"dtick": 1} if with_figures else {}
+    last = len(names) - 0.5
+    figure.update_xaxes(type="category", categoryarray=names, showgrid=False, range=[-0.5, last], **ticks)
+    figure.update_yaxes(type="category", categoryarray=names, showgrid=False, range=[last, -0.5], **ticks)
+    return figure
+
+
+def _cell_points(counts: np.ndarray, shares: np.ndarray, names: list[str]) -> go.Scatter:
+    """One invisible point a cell: a heatmap alone cannot be selected from."""
+    true, answered = (index.ravel() for index in np.indices(counts.shape))
+    return go.Scatter(
+        x=[names[a] for a in answered],
+        y=[names[t] for t in true],
+        mode="markers",
+        marker={"size": 6, "opacity": 0},
+        selected={"marker": {"opacity": 0}},
+        unselected={"marker": {"opacity": 0}},
+        # Plain lists: numpy arrays would come back from a selection as objects, not as lists.
+        customdata=[
+            [int(t), int(a), int(counts[t, a]), float(shares[t, a])] for t, a in zip(true, answered, strict=True)
+        ],
+        hovertemplate=_CELL_HOVER.format(2, 3),
+    )
+
+
+def _cell_figures(figures: np.ndarray, shade: np.ndarray, names: list[str]) -> list[go.Scatter]:
+    """The figures of all cells but empty ones; black text and white text are a trace each.
+
+    Args:
+        shade: 0..1, where each cell's colour lies on the scale.
+    """
+    colours = np.array(_readable_on(shade.ravel())).reshape(shade.shape)
+    traces = []
+    for colour in ("#000000", "#ffffff"):
+        rows, columns = np.nonzero((colours == colour) & (figures > 0))
+        values = figures[rows, columns]
+        traces.append(
+            go.Scatter(
+                x=[names[column] for column in columns],
+                y=[names[row] for row in rows],
+                mode="text",
+                text=[f"{v:.1f}" for v in values] if values.dtype.kind == "f" else [count(int(v)) for v in values],
+                textfont={"color": colour, "size": 11},
+                unselected={"textfont": {"color": colour}},  # else a click on one cell fades the others' figures
+                hoverinfo="skip",
+            )
+        )
+    return traces
+
+
+def _figure(question: str, subtitle: str, x_title: str, y_title: str, height: int) -> go.Figure:
+    figure = go.Figure(layout={"template": TEMPLATE})
+    # Streamlit's theme overwrites the template's colours and margins but not the figure's own.
+    figure.update_layout(
+        title={"text": question, "subtitle": {"text": subtitle}},
+        height=height,
+        margin={"t": 90 if subtitle else 70, "b": 50, "l": 10, "r": 10},
+        paper_bgcolor=CLEAR,
+        plot_bgcolor=CLEAR,
+    )
+    figure.update_xaxes(title_text=x_title, gridcolor=GRID)
+    figure.update_yaxes(title_text=y_title, gridcolor=GRID)
+    return figure
+
+
+def _with_class_rows(figure: go.Figure, names: list[str]) -> go.Figure:
+    """The first name on top, none left out, and no name taken for a number."""
+    figure.update_yaxes(type="category", categoryarray=names, autorange="reversed", dtick=1, showgrid=False)
+    return figure
+
+
+def _row_height(num_rows: int) -> int:
+    return 150 + 24 * max(num_rows, 2)
+
+
+def _count_colours(counts: np.ndarray, unit: str) -> tuple[np.ndarray, dict[str, Any]]:
+    """Values to colour counts by, and the colour bar that reads as counts: logarithmic where the range is wide."""
+    positive = counts[np.nan_to_num(counts) > 0]
+    if positive.size == 0 or positive.max() < WIDE_RANGE * positive.min():
+        return counts, {"title": {"text": unit, "side": "right"}, "tickformat": ",d"}
+    # Zero has no logarithm: it stands one step below one.
+    steps = [10**power for power in range(int(math.log10(positive.max())) + 1)]
+    ticks = ([0] if (counts == 0).any() else []) + steps
+    return _log_step(counts), {
+        "title": {"text": f"{unit} (logarithmic)", "side": "right"},
+        "tickvals": _log_step(np.array(ticks, float)),
+        "ticktext": [count(tick) for tick in ticks],
+    }
+
+
+def _log_step(counts: np.ndarray) -> np.ndarray:
+    return np.where(np.isnan(counts), np.nan, np.log10(np.maximum(np.nan_to_num(counts), 0.5)))
+
+
+def _readable_on(shade: np.ndarray) -> list[str]:
+    """Black or white for text on each colour of the scale: whichever has more contrast, always at least 4.5 : 1."""
+    colours = sample_colorscale(SCALE, shade.tolist())
+    return ["#000000" if _luminance(colour) > 0.179 else "#ffffff" for colour in colours]
+
+
+def _luminance(rgb: str) -> float:
+    """Relative luminance 0..1 of an `rgb(r, g, b)` colour (WCAG 2.1); 0.179 is equally far from black and white."""
+    linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in (v / 255 for v in unlabel_rgb(rgb))]
+    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+
+def _edges(grid: pd.DataFrame, side: str) -> np.ndarray:
+    """All bin borders, ascending; a stretch without images becomes one empty bin."""
+    return np.unique(np.concatenate([grid[f"{side}_low"], grid[f"{side}_high"]]).astype(float))
+
+
+def _pixel_ranges(low: np.ndarray, high: np.ndarray) -> list[str]:
+    last = np.ceil(high) - 1  # the largest whole number of pixels below the border
+    first = np.ceil(low)
+    return [
+        f"{count(int(a))} px" if b <= a else f"{count(int(a))}-{count(int(b))} px"
+        for a, b in zip(first, last, strict=True)
+    ]
+
+
+def _values(history: Sequence[dict[str, Any]], name: str) -> list[float | None]:
+    """One figure by epoch, None where it is not a number; accuracies in %."""
+    factor = 100.0 if name.endswith("accuracy") else 1.0
+    values = [row.get(name) for row in history]
+    return [factor * value if value is not None and math.isfinite(value) else None for value in values]
+
+
+def _shortened(name: str, max_length: int) -> str:
+    if len(name) <= max_length:
+        return name
+    half = (max_length - 1) // 2
+    return f"{name[:half]}\N{HORIZONTAL ELLIPSIS}{name[-half:]}"
+
+
+def _literal(text: str) -> str:
+    # Quotes stay: plotly knows no &quot; and would show it as written.
+    return html.escape(text, quote=False).replace("$", "&#36;")

@@ -1,0 +1,176 @@
+"""Reads every image of a folder into a manifest; `python -m core.data.index FOLDER` does so as a background job."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from core.data.manifest import COLUMNS, read_manifest, usable, write_manifest
+from core.data.probe import Facts
+from core.data.readers import ReadingStopped, read_files
+from core.data.sources import Recognised, recognise
+from core.data.stored import Dataset, describe, dataset_id
+from core.errors import DarkroomError, InputError
+from core.files import read_json
+from core.jobs import StatusWriter
+from core.wording import count, duration
+
+REQUEST = "request.json"  # what the job is to do: {"root": path, "previous": folder of an earlier manifest or null}
+BUILT = "dataset"  # where in its folder the job leaves the finished dataset
+
+Progress = Callable[[int, int], None]  # files done, files in all
+
+
+class IndexingStopped(DarkroomError):
+    """Indexing ended because it was asked to; nothing was stored."""
+
+
+def build_manifest(
+    recognised: Recognised,
+    previous: pd.DataFrame | None = None,
+    on_progress: Progress | None = None,
+    should_stop: Callable[[], bool] | None = None,
+) -> pd.DataFrame:
+    """Read every file once, decode it completely, and give the manifest: one row a file, in order of `path`.
+
+    A file that cannot be read is a row with `error` set. From 200 files on, several processes read.
+
+    Args:
+        previous: an earlier manifest of the same folder. Rows of readable files of the same path, size and
+            modification time are taken from it without opening the file.
+        on_progress: told now and then how many files are done, and how many there are.
+
+    Raises:
+        IndexingStopped: `should_stop` said so.
+    """
+    report = on_progress or (lambda done, total: None)
+    paths = recognised.files["path"]
+    known = _unchanged(recognised.root, paths, previous)
+    unread = paths[~paths.isin(known["path"])].tolist()
+    num_known, total = len(known), len(paths)
+    report(num_known, total)
+    try:
+        facts = read_files(recognised.root, unread, lambda done: report(num_known + done, total), should_stop)
+    except ReadingStopped as stopped:
+        raise IndexingStopped("Indexing was stopped; nothing was stored.") from stopped
+    fresh = pd.DataFrame(facts, columns=Facts._fields).assign(path=unread)
+    rows = pd.concat([known, _typed(fresh)], ignore_index=True)
+    return _typed(recognised.files.merge(rows, on="path", how="left", validate="1:1"))
+
+
+def index_into(
+    folder: Path,
+    root: Path,
+    name: str | None = None,
+    previous: Path | None = None,
+    on_progress: Progress | None = None,
+    should_stop: Callable[[], bool] | None = None,
+) -> Dataset:
+    """Recognise and index `root` and write the dataset's files into `folder`, which is made if missing.
+
+    Args:
+        name: what the dataset is called; the root's own name if None.
+        previous: a folder with an earlier manifest of the same root, if there may be one.
+
+    Raises:
+        InputError: `root` cannot be a dataset, or not one of its files can be read.
+        IndexingStopped: `should_stop` said so.
+    """
+    began = time.monotonic()
+    recognised = recognise(root)
+    frame = build_manifest(recognised, _earlier(previous), on_progress, should_stop)
+    if usable(frame).empty:
+        commonest = frame["error"].value_counts().index[0]
+        raise InputError(
+            f"None of the {count(len(frame), 'image')} in {recognised.root} can be read. Most often: {commonest}",
+            "Check that they are whole image files and that you may read them.",
+        )
+    folder.mkdir(parents=True, exist_ok=True)
+    write_manifest(folder, frame)
+    identity = dataset_id(recognised.root)
+    return describe(folder, identity, name or recognised.root.name or "root", recognised, frame, time.monotonic() - began)
+
+
+def _unchanged(root: Path, paths: pd.Series, previous: pd.DataFrame | None) -> pd.DataFrame:
+    """What `previous` holds of readable files that have not been touched since."""
+    columns = ["path", *Facts._fields]
+    if previous is None:
+        return _typed(pd.DataFrame({name: [] for name in columns}))
+    known = usable(previous)
+    known = known[known["path"].isin(paths)]
+    stats = np.array([_size_and_mtime(f"{root}/{path}") for path in known["path"]], np.int64).reshape(-1, 2)
+    same = (stats[:, 0] == known["num_bytes"].to_numpy()) & (stats[:, 1] == known["mtime_ns"].to_numpy())
+    return known.loc[same, columns]
+
+
+def _size_and_mtime(path: str) -> tuple[int, int]:
+    try:
+        about = os.stat(path)
+    except OSError:
+        return -1, -1
+    return about.st_size, about.st_mtime_ns
+
+
+def _typed(frame: pd.DataFrame) -> pd.DataFrame:
+    """The manifest's columns that are there, in its order and types."""
+    kinds = {name: kind for name, kind in COLUMNS.items() if name in frame}
+    return frame[list(kinds)].astype(kinds)
+
+
+def _earlier(folder: Path | None) -> pd.DataFrame | None:
+    """The manifest in `folder` where there is a sound one; it only saves time, so a damaged one is no loss."""
+    try:
+        return read_manifest(folder) if folder else None
+    except DarkroomError:
+        return None
+
+
+def _work(folder: Path, status: StatusWriter) -> Dataset:
+    request = read_json(folder / REQUEST)
+    if not request:
+        raise DarkroomError(f"{folder} holds no request to index a folder.", "Look at the folder of images again.")
+    began = time.monotonic()
+    first: list[int] = []  # files taken over unread; they say nothing of the speed
+
+    def report(done: int, total: int) -> None:
+        first.append(done) if not first else None
+        rate = (done - first[0]) / max(time.monotonic() - began, 1e-9)
+        status.progress(done, total, rate=rate, eta_s=(total - done) / rate if rate else None)
+
+    status.update(phase="indexing", message="Reading the images.")
+    previous = Path(request["previous"]) if request["previous"] else None
+    aside = folder / f"{BUILT}.building"
+    dataset = index_into(aside, Path(request["root"]), None, previous, report, lambda: status.stop_requested)
+    os.rename(aside, folder / BUILT)
+    return dataset
+
+
+def main(folder: Path) -> int:
+    """Do what the request in `folder` asks, with the job's status beside it; gives the exit status."""
+    exit_status = 0
+    with StatusWriter(folder) as status:
+        try:
+            dataset = _work(folder, status)
+            speed = f"{dataset.images_per_s:,.0f} images/s"
+            outcome = {"state": "finished", "message": f"Indexed in {duration(dataset.seconds)}, {speed}.", "eta_s": 0.0}
+        except IndexingStopped as stopped:
+            outcome = {"state": "stopped", "message": str(stopped)}
+        except DarkroomError as error:
+            outcome, exit_status = {"state": "failed", "message": str(error)}, error.exit_status
+        except Exception as error:
+            traceback.print_exc()
+            outcome = {"state": "failed", "message": f"Indexing failed unexpectedly ({error}); the log says where."}
+            exit_status = 1
+    status.update(**outcome)  # after the heartbeat's end: the last word, and nothing is written after it
+    return exit_status
+
+
+if __name__ == "__main__":
+    sys.exit(main(Path(sys.argv[1])))

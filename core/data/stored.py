@@ -1,0 +1,180 @@
+"""A registered dataset: its description on disk, and how to find it by id or name."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import time
+from dataclasses import asdict, dataclass, fields, replace
+from pathlib import Path
+
+import pandas as pd
+
+from core.data.manifest import MANIFEST, fingerprint, read_manifest, usable
+from core.data.sources import Layout, Recognised
+from core.errors import DarkroomError, InputError
+from core.files import read_json, slug, write_failure, write_json
+from core.workspace import Workspace
+
+DESCRIPTION = "dataset.json"
+_MAX_NAME = 80
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """A folder of images that was indexed.
+
+    Attributes:
+        root: where the images are.
+        folder: where the manifest is.
+        created: when it was first stored, seconds since the epoch.
+        num_images: images that can be read. Unreadable ones are counted by `num_errors` alone.
+        num_classes: classes among the images that can be read.
+        ignored: what was left out, by suffix or by reason -> how many.
+        notes: sentences on what the user would want to know of how the folder was read.
+        fingerprint: changes when the manifest does.
+        seconds: how long indexing took last time.
+        images_per_s: files a second, last time.
+    """
+
+    id: str
+    name: str
+    root: Path
+    folder: Path
+    layout: Layout
+    created: float
+    num_images: int
+    num_classes: int
+    num_errors: int
+    ignored: dict[str, int]
+    notes: tuple[str, ...]
+    fingerprint: str
+    seconds: float
+    images_per_s: float
+
+    def manifest(self) -> pd.DataFrame:
+        """All rows, unreadable files included; raises `DarkroomError` where the file is missing or damaged."""
+        return read_manifest(self.folder)
+
+
+def dataset_id(root: Path) -> str:
+    """A readable id that is always the same for the same folder, whatever way leads to it."""
+    resolved = os.path.realpath(root)
+    return f"{slug(os.path.basename(resolved))}-{hashlib.blake2b(os.fsencode(resolved), digest_size=3).hexdigest()}"
+
+
+def describe(
+    folder: Path, identity: str, name: str, recognised: Recognised, frame: pd.DataFrame, seconds: float
+) -> Dataset:
+    """Write the description of the manifest `frame`, stored in `folder`, beside it."""
+    good = usable(frame)
+    dataset = Dataset(
+        id=identity,
+        name=name,
+        root=recognised.root,
+        folder=folder,
+        layout=recognised.layout,
+        created=time.time(),
+        num_images=len(good),
+        num_classes=good["label"].nunique(),
+        num_errors=len(frame) - len(good),
+        ignored=recognised.ignored,
+        notes=recognised.notes,
+        fingerprint=fingerprint(frame),
+        seconds=round(seconds, 3),
+        images_per_s=round(len(frame) / max(seconds, 1e-9), 1),
+    )
+    _write(dataset)
+    return dataset
+
+
+def read_dataset(folder: Path) -> Dataset | None:
+    """The dataset described in `folder`, or None where none is.
+
+    Raises:
+        DarkroomError: the description is damaged.
+    """
+    raw = read_json(folder / DESCRIPTION)
+    if raw is None:
+        return None
+    try:
+        known = {field.name: raw[field.name] for field in fields(Dataset) if field.name != "folder"}
+        # The built-in images lie beside their description, so their root is kept relative and moves along with it.
+        return Dataset(**known | {"root": folder / raw["root"], "notes": tuple(raw["notes"]), "folder": folder})
+    except (KeyError, TypeError) as error:
+        raise DarkroomError(
+            f"{folder / DESCRIPTION} is damaged ({error!r}).", f"Delete {folder} and index the images again."
+        ) from error
+
+
+def list_datasets(ws: Workspace) -> list[Dataset]:
+    """All registered datasets, by name."""
+    folders = (place for place in ws.datasets.iterdir() if not place.name.startswith("."))
+    datasets = [dataset for dataset in map(read_dataset, folders) if dataset]
+    return sorted(datasets, key=lambda dataset: (dataset.name.casefold(), dataset.id))
+
+
+def open_dataset(ws: Workspace, id_or_name: str) -> Dataset:
+    """The dataset of that id, or else of that name.
+
+    Raises:
+        InputError: there is none, or several of that name.
+    """
+    datasets = list_datasets(ws)
+    found = [one for one in datasets if one.id == id_or_name] or [one for one in datasets if one.name == id_or_name]
+    if len(found) == 1:
+        return found[0]
+    if found:
+        raise InputError(f"Several datasets are called {id_or_name!r}.", f"Use an id: {_ids(found)}.")
+    known = f"There are {_ids(datasets)}." if datasets else "There are none yet."
+    raise InputError(f"There is no dataset {id_or_name!r}.", f"{known} Index a folder with: python -m core index PATH")
+
+
+def publish(ws: Workspace, built: Path, name: str | None = None) -> Dataset:
+    """Move the finished dataset in `built` (a folder in the workspace) to where datasets live.
+
+    One that was there is replaced file by file, each in one step, and keeps its name unless there is a new one.
+
+    Raises:
+        InputError: the name is empty or too long.
+        DarkroomError: `built` holds no dataset, or the disk does not allow it.
+    """
+    dataset = read_dataset(built)
+    if dataset is None:
+        raise DarkroomError(f"{built} holds no finished dataset.", "Look at the folder of images again.")
+    target = ws.dataset(dataset.id)
+    before = read_dataset(target)
+    dataset = replace(
+        dataset,
+        name=_checked_name(name) if name is not None else before.name if before else dataset.name,
+        created=before.created if before else dataset.created,
+    )
+    _write(dataset)
+    try:
+        if before is None:
+            os.rename(built, target)
+        else:
+            os.replace(built / MANIFEST, target / MANIFEST)
+            os.replace(built / DESCRIPTION, target / DESCRIPTION)
+            shutil.rmtree(built)
+    except OSError as error:
+        raise write_failure(target, error) from error
+    return replace(dataset, folder=target)
+
+
+def _write(dataset: Dataset) -> None:
+    root = dataset.root.relative_to(dataset.folder) if dataset.root.is_relative_to(dataset.folder) else dataset.root
+    raw = {key: value for key, value in asdict(dataset).items() if key != "folder"}
+    write_json(dataset.folder / DESCRIPTION, raw | {"root": str(root)})
+
+
+def _checked_name(name: str) -> str:
+    name = " ".join(name.split())
+    if not 0 < len(name) <= _MAX_NAME:
+        raise InputError(f"A dataset's name has 1 to {_MAX_NAME} characters; {name[:100]!r} has {len(name)}.", "Change it.")
+    return name
+
+
+def _ids(datasets: list[Dataset]) -> str:
+    return ", ".join(f"{dataset.id} ({dataset.name})" for dataset in datasets)

@@ -1,0 +1,202 @@
+"""What a trained model says about every held-out image, as one table with one row an image."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+import pandas as pd
+
+from core.errors import DarkroomError, ImageReadError, InputError
+from core.files import write_atomic
+from core.preprocess import PreprocessSpec, read_pixels
+
+PREDICTIONS = "predictions.parquet"
+COLUMNS = ("path", "split", "label", "predicted", "confidence", "loss")
+PROBABILITY_FLOOR = 1e-12  # keeps -ln p finite: no single loss exceeds 27.63
+
+_DECODERS = 2
+_BATCHES_AHEAD = 2  # decoded before the model asks: enough to keep it busy, little enough to stay small in memory
+
+
+class Predictor(Protocol):
+    """What `predict_manifest` needs of a classifier."""
+
+    @property
+    def classes(self) -> Sequence[str]: ...
+
+    @property
+    def spec(self) -> PreprocessSpec: ...
+
+    def probabilities(self, pixels: np.ndarray) -> np.ndarray:
+        """uint8 (N, size, size, 3) -> float (N, number of classes), rows summing to 1."""
+
+
+def probability_column(name: str) -> str:
+    """The column that holds a class's probability; the prefix keeps a class named `path` apart from the path."""
+    return f"p:{name}"
+
+
+def predict_manifest(
+    classifier: Predictor,
+    root: Path,
+    frame: pd.DataFrame,
+    splits: Sequence[str] = ("val", "test"),
+    on_progress: Callable[[int, int], None] | None = None,
+    should_stop: Callable[[], bool] | None = None,
+    batch_size: int = 32,
+) -> tuple[pd.DataFrame, list[tuple[str, str]]] | None:
+    """Classify the manifest's images of the given splits; decoding runs beside the model.
+
+    Args:
+        root: the folder that the manifest's paths start from.
+        frame: manifest rows with at least `path`, `label` and `split`; rows with an `error` are not tried again.
+        on_progress: called after every batch with images done and images in all.
+        should_stop: asked before every batch.
+
+    Returns:
+        None where `should_stop` said so: half an evaluation must not be taken for a whole one. Otherwise
+        the table, in the manifest's order, with the columns path, split, label, predicted, confidence (the
+        predicted class's probability, 0..1), loss (-ln of the label's probability, in nats, that probability
+        taken as at least `PROBABILITY_FLOOR`) and one column `p:<class>` a class; and the images that could
+        not be read, as (path, reason).
+
+    Raises:
+        InputError: labels that the classifier does not know.
+        DarkroomError: the classifier answers with something other than finite numbers.
+    """
+    rows = frame[frame["split"].isin(list(splits))]
+    classes = list(classifier.classes)
+    _require_known(rows["label"], classes)
+    readable, skipped = _set_errors_aside(rows)
+    paths = readable["path"].tolist()
+    kept: list[int] = []
+    batches: list[np.ndarray] = []
+    done = 0
+    for results in _decode_ahead([root / path for path in paths], classifier.spec, batch_size):
+        if should_stop is not None and should_stop():
+            return None
+        pixels = []
+        for position, result in enumerate(results, start=done):
+            if isinstance(result, ImageReadError):
+                skipped.append((paths[position], result.message))
+            else:
+                kept.append(position)
+                pixels.append(result)
+        if pixels:
+            batches.append(_checked_probabilities(classifier, np.stack(pixels), len(classes)))
+        done += len(results)
+        if on_progress is not None:
+            on_progress(done, len(paths))
+    probabilities = np.concatenate(batches) if batches else np.empty((0, len(classes)))
+    return _table(readable.iloc[kept], probabilities, classes), skipped
+
+
+def write_predictions(run_folder: Path, frame: pd.DataFrame) -> None:
+    """Keep the table as the run's `predictions.parquet`, replacing an earlier one in one step."""
+    write_atomic(run_folder / PREDICTIONS, lambda aside: frame.to_parquet(aside, index=False))
+
+
+def read_predictions(run_folder: Path) -> pd.DataFrame | None:
+    """The run's table, or None where it was not evaluated yet.
+
+    Raises:
+        DarkroomError: the file is damaged.
+    """
+    path = run_folder / PREDICTIONS
+    try:
+        frame = pd.read_parquet(path)
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError) as error:  # pyarrow's own errors are among these two
+        raise DarkroomError(f"{path} is damaged ({error}).", "Evaluate the run again.") from error
+    missing = [name for name in COLUMNS if name not in frame.columns]
+    if missing:
+        raise DarkroomError(f"{path} lacks the columns {', '.join(missing)}.", "Evaluate the run again.")
+    return frame
+
+
+def mistakes(frame: pd.DataFrame, split: str = "test", limit: int | None = None) -> pd.DataFrame:
+    """The wrongly classified images of a split, the most confident first."""
+    wrong = frame[(frame["split"] == split) & (frame["label"] != frame["predicted"])]
+    return _most_confident_first(wrong).head(len(wrong) if limit is None else limit)
+
+
+def cell(frame: pd.DataFrame, label: str, predicted: str, split: str = "test") -> pd.DataFrame:
+    """The images behind one cell of the confusion matrix, the most confident first."""
+    chosen = (frame["split"] == split) & (frame["label"] == label) & (frame["predicted"] == predicted)
+    return _most_confident_first(frame[chosen])
+
+
+def _most_confident_first(frame: pd.DataFrame) -> pd.DataFrame:
+    return frame.sort_values(["confidence", "path"], ascending=[False, True]).reset_index(drop=True)
+
+
+def _require_known(labels: pd.Series, classes: list[str]) -> None:
+    unknown = sorted(set(labels) - set(classes))
+    if unknown:
+        named = ", ".join(unknown[:10]) + (f" and {len(unknown) - 10} more" if len(unknown) > 10 else "")
+        raise InputError(
+            f"The images have labels that this model was not trained on: {named}.",
+            f"Leave them out or train a new model. It knows: {', '.join(classes[:10])}"
+            + (f" and {len(classes) - 10} more." if len(classes) > 10 else "."),
+        )
+
+
+def _set_errors_aside(rows: pd.DataFrame) -> tuple[pd.DataFrame, list[tuple[str, str]]]:
+    if "error" not in rows.columns:
+        return rows, []
+    bad = rows["error"].notna()
+    return rows[~bad], list(zip(rows.loc[bad, "path"], rows.loc[bad, "error"], strict=True))
+
+
+def _decode_ahead(
+    paths: list[Path], spec: PreprocessSpec, batch_size: int
+) -> Iterator[list[np.ndarray | ImageReadError]]:
+    """Batches in order, each decoded by the pool while the caller works on those before it."""
+    pool = ThreadPoolExecutor(_DECODERS, thread_name_prefix="decode")
+    waiting: deque[list[Future[np.ndarray | ImageReadError]]] = deque()
+    try:
+        for start in range(0, len(paths), batch_size):
+            waiting.append([pool.submit(_pixels_or_error, path, spec) for path in paths[start : start + batch_size]])
+            if len(waiting) > _BATCHES_AHEAD:
+                yield [future.result() for future in waiting.popleft()]
+        while waiting:
+            yield [future.result() for future in waiting.popleft()]
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def _pixels_or_error(path: Path, spec: PreprocessSpec) -> np.ndarray | ImageReadError:
+    try:
+        return read_pixels(path, spec)
+    except ImageReadError as error:
+        return error
+
+
+def _checked_probabilities(classifier: Predictor, pixels_NHWC: np.ndarray, num_classes: int) -> np.ndarray:
+    probabilities = np.asarray(classifier.probabilities(pixels_NHWC), np.float64)
+    assert probabilities.shape == (len(pixels_NHWC), num_classes), probabilities.shape
+    if not np.isfinite(probabilities).all():
+        raise DarkroomError(
+            "The model answers with values that are not numbers: its training diverged.",
+            "Train again with a smaller optim.learning_rate.",
+        )
+    return probabilities
+
+
+def _table(rows: pd.DataFrame, probabilities: np.ndarray, classes: list[str]) -> pd.DataFrame:
+    order = np.arange(len(rows))
+    column_of = pd.Index(classes)
+    of_label = probabilities[order, column_of.get_indexer(rows["label"])]
+    best = probabilities.argmax(axis=1) if len(rows) else np.empty(0, int)
+    answers = rows[["path", "split", "label"]].astype(str).reset_index(drop=True)
+    answers["predicted"] = column_of.astype(str)[best]
+    answers["confidence"] = probabilities[order, best]
+    answers["loss"] = -np.log(np.maximum(of_label, PROBABILITY_FLOOR))
+    columns = [probability_column(name) for name in classes]
+    return pd.concat([answers, pd.DataFrame(probabilities, columns=columns)], axis=1)

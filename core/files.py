@@ -1,0 +1,114 @@
+"""Files that are either the old one or the new one, never half of each."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import re
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from core.errors import DarkroomError
+
+_DISK_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+
+
+def write_atomic(path: Path, write: Callable[[Path], None]) -> None:
+    """Let `write` fill a temporary file beside `path`, flush it to disk, then rename it over `path`.
+
+    Raises:
+        DarkroomError: the disk is full or the folder cannot be written; `path` is as it was.
+    """
+    aside: Path | None = None
+    try:
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
+        os.close(handle)
+        aside = Path(name)
+        write(aside)
+        with open(aside, "rb") as written:
+            os.fsync(written.fileno())
+        os.chmod(aside, 0o644)  # mkstemp's 0600 would hide the file from other users of a shared workspace
+        os.replace(aside, path)
+        aside = None
+    except OSError as error:
+        raise write_failure(path, error) from error
+    finally:
+        if aside is not None:
+            aside.unlink(missing_ok=True)
+
+
+def write_failure(path: Path, error: OSError) -> DarkroomError:
+    """The words for an OSError met while writing `path`."""
+    if error.errno in _DISK_FULL:
+        return DarkroomError(
+            f"The disk is full: {path.name} could not be written to {path.parent}; what was there before is intact.",
+            "Free some space or set DARKROOM_HOME to another disk, then resume.",
+        )
+    return DarkroomError(f"{path} could not be written: {error.strerror or error}.", "Check the folder's permissions.")
+
+
+def write_bytes(path: Path, data: bytes) -> None:
+    """Replace `path` by `data` in one step (see `write_atomic`)."""
+    write_atomic(path, lambda aside: _put(aside, data))
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Replace `path` by `value` as JSON in one step (see `write_atomic`)."""
+    write_bytes(path, json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False).encode())
+
+
+def read_json(path: Path) -> Any | None:
+    """The JSON value in `path`, or None where there is no such file.
+
+    Raises:
+        DarkroomError: the file is not JSON.
+    """
+    try:
+        return json.loads(path.read_bytes())
+    except FileNotFoundError:
+        return None
+    except (ValueError, OSError) as error:
+        raise DarkroomError(f"{path} is not readable JSON ({error}).", "Restore or delete that file.") from error
+
+
+def append_jsonl(path: Path, row: dict[str, Any]) -> None:
+    """Add one object as one line; a reader never takes an unfinished line for a whole one."""
+    line = (json.dumps(row, ensure_ascii=False, allow_nan=False) + "\n").encode()
+    try:
+        with open(path, "ab") as stream:
+            stream.write(line)
+    except OSError as error:
+        raise write_failure(path, error) from error
+
+
+def read_jsonl(path: Path) -> list[dict[str, Any]]:
+    """All whole lines of a JSON-lines file; an unfinished last line is left for the next look."""
+    try:
+        text = path.read_bytes()
+    except FileNotFoundError:
+        return []
+    return [json.loads(line) for line in text[: text.rfind(b"\n") + 1].splitlines() if line.strip()]
+
+
+def tail_text(path: Path, num_bytes: int = 6000) -> str:
+    """The end of a log, from a line's start; an empty string where there is no file."""
+    try:
+        with open(path, "rb") as stream:
+            size = stream.seek(0, os.SEEK_END)
+            stream.seek(max(0, size - num_bytes))
+            text = stream.read().decode("utf-8", "replace")
+    except FileNotFoundError:
+        return ""
+    return text if size <= num_bytes else text[text.find("\n") + 1 :]
+
+
+def slug(text: str) -> str:
+    """A short name safe in a path and a URL: lower-case letters, digits and dashes, at most 40 characters."""
+    return re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")[:40].strip("-") or "unnamed"
+
+
+def _put(path: Path, data: bytes) -> None:
+    path.write_bytes(data)

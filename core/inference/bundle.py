@@ -1,0 +1,115 @@
+"""The model bundle: weights and everything needed to use them rightly, in files that run no code when opened."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from core.errors import DarkroomError
+from core.files import read_json, write_atomic, write_json
+from core.preprocess import PreprocessSpec
+
+WEIGHTS, META, ONNX = "model.safetensors", "model.json", "model.onnx"
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """A trained model as it is shipped.
+
+    Attributes:
+        folder: where its files are.
+        architecture: the name `core.training.models` builds it by.
+        classes: class names in the order of the logits.
+        spec: how an image becomes the network's input.
+        summary: how it was trained (run, dataset, epoch, accuracy).
+        parity: how the ONNX graph compared with the weights on the validation images, `agrees` first of all;
+            None where it was not compared.
+    """
+
+    folder: Path
+    architecture: str
+    classes: list[str]
+    spec: PreprocessSpec
+    summary: dict[str, Any]
+    parity: dict[str, Any] | None
+
+    @property
+    def weights(self) -> Path:
+        return self.folder / WEIGHTS
+
+    @property
+    def onnx(self) -> Path | None:
+        """The ONNX graph, present only once it agreed with the weights."""
+        path = self.folder / ONNX
+        return path if path.is_file() else None
+
+
+def write_bundle(
+    folder: Path,
+    weights: dict[str, np.ndarray],
+    architecture: str,
+    classes: list[str],
+    spec: PreprocessSpec,
+    summary: dict[str, Any],
+) -> Bundle:
+    """Write weights and description; a graph made from other weights is removed first, so the two never disagree."""
+    from safetensors.numpy import save_file
+
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / ONNX).unlink(missing_ok=True)
+    (folder / META).unlink(missing_ok=True)
+    contiguous = {name: np.ascontiguousarray(value) for name, value in weights.items()}
+    write_atomic(folder / WEIGHTS, lambda aside: save_file(contiguous, aside))
+    bundle = Bundle(folder, architecture, classes, spec, summary, None)
+    _write_meta(bundle)
+    return bundle
+
+
+def record_parity(bundle: Bundle, parity: dict[str, Any]) -> Bundle:
+    """Note how the ONNX graph compared with the weights."""
+    updated = Bundle(bundle.folder, bundle.architecture, bundle.classes, bundle.spec, bundle.summary, parity)
+    _write_meta(updated)
+    return updated
+
+
+def read_bundle(folder: Path) -> Bundle:
+    """Read a bundle's description.
+
+    Raises:
+        DarkroomError: there is none, or it was changed by hand so that it no longer fits its own hash.
+    """
+    raw = read_json(folder / META)
+    if raw is None:
+        raise DarkroomError(f"There is no model in {folder}.", "Train a run to its end first, or resume a stopped one.")
+    try:
+        spec = PreprocessSpec.from_dict(raw["preprocess"])
+        bundle = Bundle(
+            folder, str(raw["architecture"]), [str(name) for name in raw["classes"]], spec, raw["training"], raw["parity"]
+        )
+    except (KeyError, TypeError, AttributeError) as error:
+        raise DarkroomError(f"{folder / META} is not a model description ({error}).", "Restore it or retrain.") from error
+    if spec.hash != raw.get("preprocess_hash"):
+        raise DarkroomError(
+            f"The preprocessing in {folder / META} does not match its hash: it was changed after training.",
+            "Restore the file; a model fed otherwise than in training gives wrong answers.",
+        )
+    return bundle
+
+
+def _write_meta(bundle: Bundle) -> None:
+    write_json(
+        bundle.folder / META,
+        {
+            "architecture": bundle.architecture,
+            "classes": bundle.classes,
+            "preprocess": bundle.spec.to_dict(),
+            "preprocess_hash": bundle.spec.hash,
+            "temperature": 1.0,
+            "abstention_threshold": None,
+            "training": bundle.summary,
+            "parity": bundle.parity,
+        },
+    )

@@ -1,0 +1,81 @@
+"""From trained weights to an ONNX graph in the bundle, let in only once it agrees with them image by image."""
+
+from __future__ import annotations
+
+import os
+import traceback
+from collections.abc import Iterable
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from core.config import ModelConfig
+from core.errors import DarkroomError
+from core.inference.bundle import ONNX, Bundle, record_parity
+from core.inference.classifier import Forward, onnx_forward
+from core.inference.parity import compare
+from core.training.models import Network, build_network
+from core.training.onnx_graph import export_onnx, join_head
+
+
+def load_network(bundle: Bundle) -> Network:
+    """The trained network on the CPU, in evaluation mode.
+
+    Raises:
+        DarkroomError: the weights do not fit the architecture the bundle names.
+    """
+    from safetensors.torch import load_file
+
+    blank = ModelConfig.model_construct(architecture=bundle.architecture, weights="random", tune="all", dropout=0.0)
+    try:
+        network = build_network(blank, len(bundle.classes))
+        network.load_state_dict(load_file(bundle.weights))
+    except (KeyError, RuntimeError, OSError) as error:
+        raise DarkroomError(f"The weights in {bundle.folder} cannot be loaded: {error}", "Retrain the run.") from error
+    return network.eval()
+
+
+def torch_forward(bundle: Bundle) -> Forward:
+    """The weights themselves as the network, for comparing and for bundles without a graph."""
+    network = load_network(bundle).to(memory_format=torch.channels_last)  # twice as fast for depthwise layers
+
+    def forward(images_NCHW: np.ndarray) -> np.ndarray:
+        with torch.inference_mode():
+            images = torch.from_numpy(images_NCHW).to(memory_format=torch.channels_last)
+            return network(images).numpy()
+
+    return forward
+
+
+def add_onnx(bundle: Bundle, pixel_batches: Iterable[np.ndarray], backbone_graph: Path | None = None) -> Bundle:
+    """Export, compare on the given images, and only then rename the graph into the bundle.
+
+    Args:
+        pixel_batches: uint8 (N, size, size, 3) from `core.preprocess.read_pixels`, the validation images.
+        backbone_graph: an ONNX graph of the very same frozen backbone, if there is one, to spare a second export.
+
+    Returns:
+        The bundle with the outcome noted; without a graph where it disagrees or the export failed.
+    """
+    candidate = bundle.folder / f".candidate-{ONNX}"
+    try:
+        network = load_network(bundle)
+        if backbone_graph is None:
+            size = bundle.spec.size
+            export_onnx(network, (3, size, size), candidate, "images", "logits")
+        else:
+            join_head(backbone_graph, network.head, network.head[-1].in_features, candidate)
+        parity = compare(torch_forward(bundle), onnx_forward(candidate), bundle.spec, pixel_batches)
+        if parity.agrees:
+            os.replace(candidate, bundle.folder / ONNX)
+        return record_parity(bundle, asdict(parity))
+    except DarkroomError:
+        raise
+    except Exception as error:  # exporters fail in countless ways; a trained model must not be lost to any of them
+        traceback.print_exc()
+        reason = f"its export failed ({type(error).__name__}; see the run's log)"
+        return record_parity(bundle, {"agrees": False, "reason": reason})
+    finally:
+        candidate.unlink(missing_ok=True)

@@ -1,0 +1,215 @@
+"""A job is a process with a folder: its status file, who it is, whether it still lives, how to start and stop it.
+
+Runs and indexing share this. Nothing here knows what a job computes.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import threading
+import time
+from dataclasses import asdict, dataclass, field, fields, replace
+from pathlib import Path
+from typing import Any, Literal
+
+import psutil
+
+from core.errors import DarkroomError
+from core.files import read_json, write_json
+from core.workspace import REPOSITORY
+
+State = Literal["queued", "running", "stopping", "stopped", "finished", "failed", "lost"]
+ENDED: frozenset[str] = frozenset({"stopped", "finished", "failed", "lost"})
+HEARTBEAT_S = 2.0
+SILENT_AFTER_S = 60.0  # thirty missed heartbeats: a busy disk does not take that long
+START_GRACE_S = 20.0  # between creating a folder and the launcher noting the process
+
+STATUS, PROCESS, STOP, LOG = "status.json", "process.json", "stop", "log.txt"
+
+
+@dataclass(frozen=True)
+class ProcessIdentity:
+    """A process, told apart from a later one with the same number by its start time (seconds since the epoch)."""
+
+    pid: int
+    start_time: float
+
+    def is_alive(self) -> bool:
+        """Whether this very process still runs; a zombie is dead."""
+        try:
+            process = psutil.Process(self.pid)
+            return abs(process.create_time() - self.start_time) < 1.0 and process.status() != psutil.STATUS_ZOMBIE
+        except psutil.Error:
+            return False
+
+
+def identify(pid: int) -> ProcessIdentity | None:
+    """The identity of a living process, or None where it is gone already."""
+    try:
+        return ProcessIdentity(pid, psutil.Process(pid).create_time())
+    except psutil.Error:
+        return None
+
+
+@dataclass(frozen=True)
+class Status:
+    """What a job says of itself. `lost` is never written, only derived by `read_status`.
+
+    Attributes:
+        state: see `State`.
+        message: one plain sentence on what it does now or how it ended.
+        phase: the part of the work under way, such as `training`.
+        done, total: progress within the phase, in units of `unit`; total 0 where it is not known.
+        rate: units a second, 0 where not known.
+        eta_s: seconds left of the whole job as far as it can tell; None where it cannot.
+        heartbeat: when it was last heard of, seconds since the epoch.
+        extra: what only this kind of job reports (epoch, counts, ...).
+    """
+
+    state: State
+    message: str = ""
+    phase: str = ""
+    done: int = 0
+    total: int = 0
+    unit: str = "images"
+    rate: float = 0.0
+    eta_s: float | None = None
+    heartbeat: float = 0.0
+    created: float = 0.0
+    pid: int | None = None
+    process_start_time: float | None = None
+    extra: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def ended(self) -> bool:
+        return self.state in ENDED
+
+
+def read_status(folder: Path, now: float | None = None) -> Status:
+    """The truth about a job, from its files and the process table; never raises for a damaged status file."""
+    now = time.time() if now is None else now
+    try:
+        raw = read_json(folder / STATUS)
+        process = read_json(folder / PROCESS) or {}
+        known = {f.name for f in fields(Status)}
+        status = Status(**{key: value for key, value in (raw or {}).items() if key in known})
+    except (DarkroomError, TypeError, AttributeError) as error:
+        return Status("lost", f"Its status file is missing or damaged ({error}).")
+    if status.ended:
+        return status
+    pid = status.pid if status.pid is not None else process.get("pid")
+    start_time = status.process_start_time if status.pid is not None else process.get("start_time")
+    if pid is None or start_time is None:
+        if now - status.heartbeat <= START_GRACE_S:
+            return status
+        return replace(status, state="lost", message="It was set up but its process never started.")
+    if not ProcessIdentity(pid, start_time).is_alive():
+        return replace(
+            status, state="lost", message=f"Its process ({pid}) ended without a word: killed, or the machine restarted."
+        )
+    if status.heartbeat and now - status.heartbeat > SILENT_AFTER_S:
+        silent_s = int(now - status.heartbeat)
+        return replace(
+            status, state="lost", message=f"Process {pid} exists but has not been heard of for {silent_s} s."
+        )
+    if (folder / STOP).exists():
+        return replace(status, state="stopping", message=status.message or "Stop requested.")
+    return status
+
+
+class StatusWriter:
+    """Writes a job's status file: on every `update`, and as a heartbeat from its own thread.
+
+    Use as a context manager around the whole job. The stop request is a file, so that nobody has to
+    signal a process number that may by now belong to a stranger.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._lock = threading.Lock()
+        self._closed = threading.Event()
+        me = identify(os.getpid())
+        assert me is not None
+        created = (read_json(folder / STATUS) or {}).get("created", time.time())
+        self._status = Status("running", created=created, pid=me.pid, process_start_time=me.start_time)
+        self._written = 0.0
+        self._thread = threading.Thread(target=self._beat, name="heartbeat", daemon=True)
+
+    def __enter__(self) -> StatusWriter:
+        self.update()
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._closed.set()
+        self._thread.join()
+
+    def update(self, **changes: Any) -> None:
+        """Change fields of the status and write it at once."""
+        with self._lock:
+            self._status = replace(self._status, **changes)
+            self._write()
+
+    def progress(self, done: int, total: int, **changes: Any) -> None:
+        """Note progress; written at most four times a second, as the hot loop calls it."""
+        with self._lock:
+            self._status = replace(self._status, done=done, total=total, **changes)
+            if time.monotonic() - self._written > 0.25 or done == total:
+                self._write()
+
+    @property
+    def stop_requested(self) -> bool:
+        return (self._folder / STOP).exists()
+
+    def _write(self) -> None:
+        self._status = replace(self._status, heartbeat=time.time())
+        write_json(self._folder / STATUS, asdict(self._status))
+        self._written = time.monotonic()
+
+    def _beat(self) -> None:
+        while not self._closed.wait(HEARTBEAT_S):
+            with self._lock:
+                try:
+                    self._write()
+                except DarkroomError as error:  # a full disk must not end the heartbeat for good
+                    print(f"heartbeat not written: {error}", file=sys.stderr, flush=True)
+
+
+def prepare(folder: Path, message: str = "Waiting to start.", created: float | None = None) -> None:
+    """Write the first status of a job whose process is about to start, and forget an earlier stop request.
+
+    Args:
+        created: when the job was first set up, seconds since the epoch; now by default.
+    """
+    (folder / STOP).unlink(missing_ok=True)
+    (folder / PROCESS).unlink(missing_ok=True)
+    write_json(folder / STATUS, asdict(Status("queued", message, created=created or time.time(), heartbeat=time.time())))
+
+
+def launch(folder: Path, module: str, *arguments: str) -> ProcessIdentity:
+    """Start `python -m module arguments...` as a session of its own that outlives this process.
+
+    Its output is appended to the folder's log. Call `prepare` first.
+    """
+    with open(folder / LOG, "ab") as log:
+        child = subprocess.Popen(
+            [sys.executable, "-m", module, *arguments],
+            cwd=REPOSITORY,
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+            env={**os.environ, "PYTHONUNBUFFERED": "1"},
+        )
+    identity = identify(child.pid) or ProcessIdentity(child.pid, time.time())
+    write_json(folder / PROCESS, asdict(identity))
+    # Reaped from a thread of this process: a child nobody waits for would stay in the process table as a zombie.
+    threading.Thread(target=child.wait, name=f"reap-{child.pid}", daemon=True).start()
+    return identity
+
+
+def request_stop(folder: Path) -> None:
+    """Ask a job to end cleanly at its next step."""
+    write_json(folder / STOP, {"requested": time.time()})

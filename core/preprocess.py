@@ -1,0 +1,191 @@
+"""The one way from image bytes to an array: training, pages, CLI, REST and exports all come through here.
+
+Pillow and numpy alone, so that a process that only shows or classifies images needs nothing else.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import warnings
+from dataclasses import asdict, dataclass
+from io import BytesIO
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from PIL import Image, ImageOps
+
+from core.errors import ImageReadError
+
+ResizePolicy = Literal["squash", "pad", "crop"]
+Interpolation = Literal["bilinear", "bicubic", "nearest"]
+
+MAX_PIXELS = 178_956_970  # Pillow's own line between a large photo and a decompression bomb
+DECODE_RULES = 1  # raised when `decode` gives other pixels for the same bytes
+_FILTERS = {
+    "bilinear": Image.Resampling.BILINEAR,
+    "bicubic": Image.Resampling.BICUBIC,
+    "nearest": Image.Resampling.NEAREST,
+}
+
+Image.MAX_IMAGE_PIXELS = MAX_PIXELS
+warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)  # `open_image` refuses those outright
+
+
+@dataclass(frozen=True)
+class PreprocessSpec:
+    """Everything that decides which numbers the network sees for an image.
+
+    Attributes:
+        size: height and width of the result, pixels.
+        resize: what happens to an image that is not square. `squash` keeps every pixel and changes the aspect
+            ratio, `pad` keeps both and adds grey borders, `crop` keeps the aspect ratio and loses the edges.
+        interpolation: the resampling filter, always with antialiasing.
+        mean, std: per channel (R, G, B), on pixel values scaled to 0..1.
+        padding: the colour of borders under `pad`, RGB 0..255.
+        decode_rules: version of the decoding rules in this module.
+    """
+
+    size: int
+    resize: ResizePolicy
+    interpolation: Interpolation
+    mean: tuple[float, float, float]
+    std: tuple[float, float, float]
+    padding: tuple[int, int, int] = (127, 127, 127)
+    decode_rules: int = DECODE_RULES
+
+    @property
+    def hash(self) -> str:
+        """16 hexadecimal digits that change when any part of the spec does."""
+        canonical = json.dumps(asdict(self), sort_keys=True).encode()
+        return hashlib.blake2b(canonical, digest_size=8).hexdigest()
+
+    def to_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, raw: dict[str, Any]) -> PreprocessSpec:
+        """The spec saved by `to_dict`; lists become tuples again."""
+        return cls(**{key: tuple(value) if isinstance(value, list) else value for key, value in raw.items()})
+
+
+def open_image(source: Path | bytes) -> Image.Image:
+    """Open an image, refusing decompression bombs before a pixel is decoded.
+
+    Raises:
+        ImageReadError: no image, or one of more than `MAX_PIXELS` pixels.
+    """
+    try:
+        image = Image.open(BytesIO(source) if isinstance(source, bytes) else source)
+    except Exception as error:  # damaged headers raise nearly anything from inside Pillow's plugins
+        raise _unreadable(error, source) from error
+    if image.width * image.height > MAX_PIXELS:
+        raise ImageReadError(_too_large(f"{image.width:,} x {image.height:,} pixels"))
+    return image
+
+
+def decode(source: Path | bytes | Image.Image, at_least: int | None = None) -> Image.Image:
+    """An upright 8-bit RGB image from any file Pillow opens.
+
+    Rules: EXIF orientation is applied; transparency is laid over white; 16-bit values are divided by 257;
+    CMYK, grey and palette images become RGB; of an animation the first frame counts.
+
+    Args:
+        at_least: let the JPEG decoder work at reduced scale as long as both sides stay this long, pixels.
+
+    Raises:
+        ImageReadError: the bytes are not a whole image.
+    """
+    image = source if isinstance(source, Image.Image) else open_image(source)
+    try:
+        if at_least is not None:
+            image.draft(None, (at_least, at_least))
+        image.load()
+        return _to_rgb(ImageOps.exif_transpose(image))
+    except Exception as error:
+        raise _unreadable(error, source) from error
+
+
+def read_pixels(source: Path | bytes, spec: PreprocessSpec) -> np.ndarray:
+    """Decode and resize one image: uint8, shape (size, size, 3), RGB, 0..255.
+
+    Raises:
+        ImageReadError: the bytes are not a whole image.
+    """
+    # Twice the target is left for the antialiasing filter, so that reduced decoding is not seen in the result.
+    image = decode(source, at_least=2 * spec.size)
+    return np.asarray(fit(image, spec))
+
+
+def fit(image: Image.Image, spec: PreprocessSpec) -> Image.Image:
+    """Bring an RGB image to (size, size) by the spec's resize policy."""
+    width, height = image.size
+    target, resample = spec.size, _FILTERS[spec.interpolation]
+    if spec.resize == "crop":
+        side = min(width, height)
+        left, top = (width - side) // 2, (height - side) // 2
+        box = (left, top, left + side, top + side)
+        return image.resize((target, target), resample, box=box, reducing_gap=3.0)
+    if spec.resize == "squash":
+        return image.resize((target, target), resample, reducing_gap=3.0)
+    scale = target / max(width, height)
+    inner = (max(1, round(width * scale)), max(1, round(height * scale)))
+    canvas = Image.new("RGB", (target, target), spec.padding)
+    canvas.paste(
+        image.resize(inner, resample, reducing_gap=3.0), ((target - inner[0]) // 2, (target - inner[1]) // 2)
+    )
+    return canvas
+
+
+def normalise(pixels_NHWC: np.ndarray, spec: PreprocessSpec) -> np.ndarray:
+    """What the network is given: float32, shape (N, 3, H, W), ((value / 255) - mean) / std."""
+    mean = np.asarray(spec.mean, np.float32)
+    std = np.asarray(spec.std, np.float32)
+    scaled = (pixels_NHWC.astype(np.float32) / np.float32(255) - mean) / std
+    return np.ascontiguousarray(scaled.transpose(0, 3, 1, 2))
+
+
+def _to_rgb(image: Image.Image) -> Image.Image:
+    if image.mode == "RGB":
+        return image
+    if image.mode.startswith("I") or image.mode == "F":
+        return _deep_to_rgb(image)
+    if image.mode in ("RGBA", "LA", "PA", "La", "RGBa") or "transparency" in image.info:
+        layer = image.convert("RGBA")
+        canvas = Image.new("RGBA", layer.size, (255, 255, 255, 255))
+        return Image.alpha_composite(canvas, layer).convert("RGB")
+    return image.convert("RGB")
+
+
+def _deep_to_rgb(image: Image.Image) -> Image.Image:
+    """More than 8 bits a sample: 16-bit range becomes 0..255; floats are taken as 0..1 unless they exceed 1."""
+    values = np.asarray(image).astype(np.float32)
+    if image.mode == "F":
+        values = values * 255 if np.nanmax(values, initial=0) <= 1 else values
+    elif image.mode != "I" or values.max(initial=0) > 255:
+        values = values / 257
+    grey = np.nan_to_num(values).clip(0, 255).round().astype(np.uint8)
+    return Image.fromarray(grey, "L").convert("RGB")
+
+
+def _unreadable(error: Exception, source: object) -> ImageReadError:
+    if isinstance(error, ImageReadError):
+        return error
+    if isinstance(error, Image.DecompressionBombError):
+        return ImageReadError(_too_large("more pixels than that"))
+    if isinstance(error, Image.UnidentifiedImageError):
+        empty = source == b"" or (isinstance(source, Path) and source.is_file() and source.stat().st_size == 0)
+        return ImageReadError("The file is empty." if empty else "Not an image, or of a kind that cannot be opened.")
+    if isinstance(error, PermissionError):
+        return ImageReadError("No permission to read the file.")
+    if isinstance(error, FileNotFoundError):
+        return ImageReadError("The file is no longer there.")
+    words = str(error).strip() or type(error).__name__
+    if "truncated" in words.lower():
+        return ImageReadError("The file is cut short: the image ends before its last pixel.")
+    return ImageReadError(f"The image is damaged: {words.rstrip('.')}.")
+
+
+def _too_large(what: str) -> str:
+    return f"Too large to open safely: {what}, where {MAX_PIXELS:,} are allowed."

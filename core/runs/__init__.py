@@ -1,0 +1,1 @@
+"""Run folders: create, list, start, stop and tell the truth about them."""

@@ -1,0 +1,43 @@
+"""Start, resume and stop the worker of a run, by command line only: this process never imports it."""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from core import jobs
+from core.config import TrainConfig
+from core.errors import InputError
+from core.runs.store import Run, create_run
+from core.workspace import Workspace
+
+WORKER = "core.training.worker"
+
+
+def start_run(workspace: Workspace, config: TrainConfig, manifest: pd.DataFrame) -> Run:
+    """Create a run and start its worker, which outlives this process."""
+    run = create_run(workspace, config, manifest)
+    jobs.launch(run.folder, WORKER, str(run.folder))
+    return run
+
+
+def resume_run(run: Run) -> Run:
+    """Go on where a stopped, failed or lost run was, with the settings it was started with.
+
+    Raises:
+        InputError: the run is at work, or has finished.
+    """
+    state = run.status.state
+    if state == "finished":
+        raise InputError(f"Run {run.id} has finished.", "Start a new run to train longer.")
+    if state not in jobs.ENDED:
+        raise InputError(f"Run {run.id} is {state}.", "Stop it before resuming it.")
+    created = run.created
+    jobs.prepare(run.folder, "Waiting to resume.", created=created)
+    jobs.launch(run.folder, WORKER, str(run.folder))
+    return run
+
+
+def stop_run(run: Run) -> None:
+    """Ask the worker to end at its next step and keep the best weights; nothing happens to a run that has ended."""
+    if not run.status.ended:
+        jobs.request_stop(run.folder)

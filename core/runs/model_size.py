@@ -1,0 +1,51 @@
+"""How many parameters a model has, counted by a helper process since drawing a page must not import torch."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+
+from core import jobs
+from core.config import TrainConfig
+from core.errors import DarkroomError
+from core.files import read_json
+from core.workspace import Workspace
+
+RESULT = "result.json"
+
+
+@dataclass(frozen=True)
+class ModelSize:
+    """Parameters of a model before training starts.
+
+    Attributes:
+        parameters: all of them.
+        trainable_parameters: those training will change.
+        note: what stands in the way of starting, such as pretrained weights that are not on this machine; else empty.
+    """
+
+    parameters: int
+    trainable_parameters: int
+    note: str
+
+
+def model_size(workspace: Workspace, config: TrainConfig, num_classes: int) -> ModelSize | None:
+    """The size, or None while the helper still counts; the first call for a model starts it.
+
+    Raises:
+        DarkroomError: the helper failed.
+    """
+    request = {"model": config.model.model_dump(), "num_classes": num_classes}
+    key = hashlib.blake2b(json.dumps(request, sort_keys=True).encode(), digest_size=8).hexdigest()
+    folder = workspace.cache / "model-sizes" / key
+    result = read_json(folder / RESULT)
+    if result is not None:
+        return ModelSize(**result)
+    if not folder.exists():
+        folder.mkdir(parents=True, exist_ok=True)
+        jobs.prepare(folder)
+        jobs.launch(folder, "core.training.describe", json.dumps(request), str(folder))
+    elif jobs.read_status(folder).state in ("failed", "lost"):
+        raise DarkroomError("The model could not be built to count its parameters.", f"See {folder / jobs.LOG}.")
+    return None

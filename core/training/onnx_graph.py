@@ -1,0 +1,78 @@
+"""A torch module as an ONNX graph on disk, batch size free; used for fast features and for the bundle."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import io
+import logging
+import warnings
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from core.files import write_atomic
+
+_TRACE_BATCH = 2  # not 1: the exporter would take a batch of one for a constant
+
+
+def export_onnx(module: nn.Module, example_shape: tuple[int, ...], path: Path, input_name: str, output_name: str) -> None:
+    """Write `module` (put in evaluation mode, on the CPU) to `path` in one step.
+
+    Args:
+        example_shape: shape of one input without the batch dimension.
+    """
+    module = module.cpu().eval()
+    example = torch.zeros(_TRACE_BATCH, *example_shape)
+    logging.getLogger("torch.onnx").setLevel(logging.ERROR)
+    with contextlib.redirect_stdout(io.StringIO()), warnings.catch_warnings():  # the exporter talks; the log is for users
+        warnings.simplefilter("ignore")
+        program = torch.onnx.export(
+            module,
+            (example,),
+            input_names=[input_name],
+            output_names=[output_name],
+            dynamic_shapes=({0: torch.export.Dim("num_images")},),
+            dynamo=True,
+            verbose=False,
+        )
+    assert program is not None
+    write_atomic(path, lambda aside: program.save(str(aside), external_data=False))
+
+
+def backbone_graph(backbone: nn.Module, size: int, folder: Path) -> Path:
+    """The backbone as `images` -> `features`, exported once for each set of weights and input size.
+
+    Args:
+        folder: the cache; a file in it is named by all that went into it.
+    """
+    path = folder / f"{_fingerprint(backbone, size)}.onnx"
+    if not path.is_file():
+        export_onnx(backbone, (3, size, size), path, "images", "features")
+    return path
+
+
+def join_head(backbone: Path, head: nn.Module, num_features: int, path: Path) -> None:
+    """Write `images` -> `logits` from an exported backbone and a head, without tracing the backbone again."""
+    import onnx
+
+    head_path = path.with_name(f".{path.name}.head")
+    try:
+        export_onnx(head, (num_features,), head_path, "head_input", "logits")
+        first, second = onnx.load(str(backbone)), onnx.load(str(head_path))
+        # The two were exported apart and name their inner values alike; a prefix keeps them distinct.
+        second = onnx.compose.add_prefix(second, "head/", rename_inputs=False, rename_outputs=False)
+        second.ir_version = first.ir_version
+        merged = onnx.compose.merge_models(first, second, io_map=[("features", "head_input")])
+        write_atomic(path, lambda aside: onnx.save(merged, str(aside)))
+    finally:
+        head_path.unlink(missing_ok=True)
+
+
+def _fingerprint(module: nn.Module, size: int) -> str:
+    digest = hashlib.blake2b(f"{torch.__version__} {size} {type(module).__name__}".encode(), digest_size=12)
+    for name, value in module.state_dict().items():
+        digest.update(name.encode())
+        digest.update(value.detach().cpu().contiguous().numpy().tobytes())
+    return digest.hexdigest()

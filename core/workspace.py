@@ -1,0 +1,78 @@
+"""Where things live on disk; the only module that builds paths inside the workspace."""
+
+from __future__ import annotations
+
+import os
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from core.errors import InputError
+from core.files import write_failure
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,120}")
+
+
+@dataclass(frozen=True)
+class Workspace:
+    """The folder that holds everything Darkroom makes: `DARKROOM_HOME`, or `workspace/` beside `app.py`."""
+
+    root: Path
+
+    @classmethod
+    def default(cls) -> Workspace:
+        """The workspace named by the environment, created where it is missing."""
+        return cls(Path(os.environ.get("DARKROOM_HOME") or REPOSITORY / "workspace").expanduser().resolve())
+
+    @property
+    def datasets(self) -> Path:
+        return self._made("datasets")
+
+    @property
+    def pending(self) -> Path:
+        """Datasets that were looked at but not accepted yet; a sibling of `datasets`, so accepting is one rename."""
+        return self._made("cache", "pending")
+
+    @property
+    def runs(self) -> Path:
+        return self._made("runs")
+
+    @property
+    def thumbnails(self) -> Path:
+        return self._made("cache", "thumbnails")
+
+    @property
+    def backbones(self) -> Path:
+        """Backbones as ONNX graphs, keyed by what they were made from; safe to delete."""
+        return self._made("cache", "backbones")
+
+    @property
+    def cache(self) -> Path:
+        return self._made("cache")
+
+    @property
+    def server_log(self) -> Path:
+        """Where the dashboard keeps the tracebacks it does not show."""
+        return self.root / "dashboard.log"
+
+    def dataset(self, dataset_id: str) -> Path:
+        return self.datasets / _checked(dataset_id, "dataset")
+
+    def run(self, run_id: str) -> Path:
+        return self.runs / _checked(run_id, "run")
+
+    def _made(self, *parts: str) -> Path:
+        folder = self.root.joinpath(*parts)
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise write_failure(folder, error) from error
+        return folder
+
+
+def _checked(name: str, kind: str) -> str:
+    """Ids arrive from URLs and command lines: nothing that could leave the workspace gets through."""
+    if not _NAME.fullmatch(name) or ".." in name:
+        raise InputError(f"{name!r} is not the id of a {kind}.", f"List them with: python -m core {kind}s")
+    return name

@@ -1,0 +1,100 @@
+"""The form of a training run, drawn from `core.config`: every knob, its bounds and its help stand there alone."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import streamlit as st
+
+from core.config import PRESETS, Knob, build_config, flatten, group_help, knobs
+
+PRESET = "preset"
+_TITLES = {
+    "preprocess": "Preprocessing",
+    "augment": "Augmentation",
+    "optim": "Optimisation",
+    "schedule": "Learning-rate schedule",
+    "stop": "Early stopping",
+}
+
+
+def preset_values(preset: str) -> dict[str, Any]:
+    """What a preset gives every field of the form."""
+    return {knob.path: flatten(build_config({}, preset))[knob.path] for knob in _form_knobs()}
+
+
+def draw_form() -> tuple[str, dict[str, Any]]:
+    """Draw preset and fields; returns the preset and `{"group.field": value}` as they stand at present.
+
+    Choosing a preset sets every field to it. Values survive a change of page, not a reload.
+    """
+    preset = st.selectbox(
+        "Preset",
+        list(PRESETS),
+        key=PRESET,
+        on_change=_apply_preset,
+        persist_state="session",
+        help="A good start for one kind of task. Choosing one sets all the settings below.",
+    )
+    st.caption(PRESETS[preset][0])
+    start = preset_values(preset)
+    for path, value in start.items():
+        st.session_state.setdefault(_key(path), value)
+    values: dict[str, Any] = {}
+    for group in dict.fromkeys(knob.group for knob in _form_knobs()):
+        with st.expander(_TITLES.get(group, group.capitalize()), key=f"group-{group}"):
+            st.caption(group_help(group))
+            for knob in _form_knobs():
+                if knob.group == group:
+                    values[knob.path] = _field(knob)
+    return preset, values
+
+
+def changes(preset: str, values: dict[str, Any]) -> list[tuple[str, Any, Any]]:
+    """(field, the preset's value, the form's value) of each field that is not as the preset has it."""
+    start = preset_values(preset)
+    return [(path, start[path], value) for path, value in values.items() if value != start[path]]
+
+
+def back_to_preset() -> None:
+    """Button callback: undo all changes."""
+    _apply_preset()
+
+
+def _apply_preset() -> None:
+    for path, value in preset_values(st.session_state[PRESET]).items():
+        st.session_state[_key(path)] = value
+
+
+def _form_knobs() -> list[Knob]:
+    """All knobs but the dataset, which the page's own select box chooses."""
+    return [knob for knob in knobs() if knob.group != "data"]
+
+
+def _key(path: str) -> str:
+    return f"knob-{path}"
+
+
+def _field(knob: Knob) -> Any:
+    shared: dict[str, Any] = {"key": _key(knob.path), "help": _help(knob), "persist_state": "session"}
+    if knob.choices:
+        return st.selectbox(knob.label, knob.choices, **shared)
+    if knob.kind is bool:
+        return st.toggle(knob.label, **shared)
+    if knob.kind is int:
+        low, high = (None if bound is None else int(bound) for bound in (knob.low, knob.high))
+        return st.number_input(knob.label, min_value=low, max_value=high, step=1, **shared)
+    low, high = (None if bound is None else float(bound) for bound in (knob.low, knob.high))
+    return st.number_input(knob.label, min_value=low, max_value=high, step=_step(knob), format="%g", **shared)
+
+
+def _help(knob: Knob) -> str:
+    return knob.help if knob.choices or knob.kind is bool else f"{knob.help} Allowed: {knob.allowed}."
+
+
+def _step(knob: Knob) -> float:
+    """What one press of + adds: a tenth of the default's own power of ten, a hundredth where the default is zero."""
+    if knob.default:
+        return 10.0 ** (math.floor(math.log10(abs(knob.default))) - 1)
+    return 1.0 if knob.high is not None and knob.high > 1 else 0.01

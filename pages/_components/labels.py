@@ -1,0 +1,43 @@
+"""How datasets and runs are named in lists: readable, and never two the same."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Callable, Sequence
+
+from core.data.datasets import Dataset
+from core.errors import DarkroomError
+from core.runs.store import Run
+from core.wording import count
+
+
+def dataset_sentence(dataset: Dataset) -> str:
+    """`2 classes, 2,002 images, 0 unreadable, flat names`."""
+    classes = count(dataset.num_classes, "class", "classes")
+    return f"{classes}, {count(dataset.num_images, 'image')}, {count(dataset.num_errors)} unreadable, {dataset.layout}"
+
+
+def dataset_labels(datasets: Sequence[Dataset]) -> Callable[[str], str]:
+    """From a dataset's id to its name, with the id added where two have the same name."""
+    times = Counter(dataset.name for dataset in datasets)
+    named = {one.id: one.name if times[one.name] == 1 else f"{one.name} ({one.id})" for one in datasets}
+    return named.__getitem__
+
+
+def started(run: Run) -> str:
+    """When a run was started, in this machine's time: `2025-11-21 22:17`."""
+    return time.strftime("%Y-%m-%d %H:%M", time.localtime(run.created)) if run.created else "at an unknown time"
+
+
+def run_labels(runs: Sequence[Run]) -> Callable[[str], str]:
+    """From a run's id to when it was started and on what; a state is left out, since it changes while one looks."""
+    named = {run.id: f"{started(run)}, {_dataset_of(run)} ({run.id})" for run in runs}
+    return named.__getitem__
+
+
+def _dataset_of(run: Run) -> str:
+    try:
+        return run.config.data.dataset
+    except DarkroomError:
+        return "damaged settings"

@@ -1,0 +1,124 @@
+"""One run as it happens: state, progress, curves, log, and the buttons that stop or resume it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pandas as pd
+import streamlit as st
+
+from core import charts
+from core.evaluation.curves import fit_remark
+from core.jobs import Status
+from core.runs.launch import resume_run, stop_run
+from core.runs.store import Run
+from core.wording import count, duration, significant
+from pages._components import keys
+from pages._components.figures import show_figure
+from pages._components.guard import guarded
+from pages._components.labels import started
+from pages._components.states import state_text
+from pages._components.text import escape
+
+_METRICS = {"loss": "Loss (nats)", "accuracy": "Accuracy (%)"}
+_SERIES = {"train": "training", "val": "validation"}
+_COLOURS = [charts.PALETTE[0], charts.PALETTE[1]]
+_LIVE_POINTS = 2000  # a line; more than a screen has pixels
+
+
+def run_panel(run: Run) -> None:
+    """Draw the run; while it is at work the panel redraws itself every second and nothing else on the page."""
+    at_work = not run.status.ended
+    st.fragment(_live if at_work else _ended, run_every=1 if at_work else None)(run)
+
+
+def _live(run: Run) -> None:
+    status = run.status
+    if status.ended:
+        st.rerun()
+    _heading(run, status)
+    history = run.metrics()
+    _progress(status, history)
+    if st.button("Stop", key="stop", icon=":material/stop_circle:", disabled=status.state == "stopping"):
+        stop_run(run)
+        st.rerun(scope="fragment")
+    if history:
+        for column, (metric, title) in zip(st.columns(2), _METRICS.items(), strict=True):
+            column.line_chart(
+                _curves(history, metric), x="epoch", x_label="Epoch", y_label=title, color=_COLOURS, height=300
+            )
+    _log(run, expanded=not history)
+
+
+def _ended(run: Run) -> None:
+    status = run.status
+    _heading(run, status)
+    if status.state in ("failed", "lost"):
+        st.error(escape(status.message), icon=":material/error:")
+    history = run.metrics()
+    with st.container(horizontal=True):
+        if status.state != "finished" and st.button(
+            "Resume", icon=":material/resume:", type="secondary", help="Goes on from the last checkpoint."
+        ):
+            with guarded():
+                resume_run(run)
+                st.rerun()
+        if run.report():
+            st.page_link(keys.EVALUATE, label="Evaluate it", icon=":material/fact_check:", query_params={keys.RUN: run.id})
+        if run.has_bundle:
+            st.page_link(
+                keys.CLASSIFY, label="Classify with it", icon=":material/image_search:", query_params={keys.RUN: run.id}
+            )
+    if history:
+        st.markdown(escape(fit_remark(history)))
+        table = pd.DataFrame(history)
+        for column, metric in zip(st.columns(2), _METRICS, strict=True):
+            with column:
+                figure = charts.training_curves_chart(history, metric)
+                show_figure(figure, table, f"{run.id}-{metric}", f"Training and validation {metric} by epoch")
+    _log(run, expanded=status.state in ("failed", "lost"))
+
+
+def _heading(run: Run, status: Status) -> None:
+    config = run.config
+    st.markdown(
+        f"{state_text(status.state)} **{escape(config.data.dataset)}**, {escape(config.model.architecture)}, "
+        f"started {started(run)}"
+    )
+    if status.message and status.state not in ("failed", "lost"):
+        st.caption(escape(status.message))
+
+
+def _progress(status: Status, history: list[dict[str, Any]]) -> None:
+    extra = status.extra
+    figures = {
+        "Epoch": _of(extra.get("epoch"), extra.get("num_epochs")),
+        "Step": _of(extra.get("step"), extra.get("num_steps")),
+        "Images a second": significant(status.rate or None),
+        "Time left": duration(status.eta_s),
+    }
+    with st.container(horizontal=True, key="live-figures"):
+        for label, value in figures.items():
+            st.metric(label, value, width="content")
+    share = min(1.0, status.done / status.total) if status.total else 0.0
+    done = f": {count(status.done)} of {count(status.total)} {status.unit}" if status.total else ""
+    st.progress(share, text=escape((status.phase or status.state).capitalize() + done))
+
+
+def _of(number: int | None, total: int | None) -> str:
+    return f"{count(number)} of {count(total)}" if number is not None and total else "\N{EN DASH}"
+
+
+def _curves(history: list[dict[str, Any]], metric: str) -> pd.DataFrame:
+    """The last `_LIVE_POINTS` epochs as Streamlit's line chart wants them: epoch, training, validation."""
+    factor = 100.0 if metric == "accuracy" else 1.0
+    rows = pd.DataFrame(history[-_LIVE_POINTS:])
+    columns = {title: pd.to_numeric(rows[f"{split}_{metric}"]) * factor for split, title in _SERIES.items()}
+    return pd.DataFrame({"epoch": rows["epoch"], **columns})
+
+
+def _log(run: Run, expanded: bool) -> None:
+    text = run.log_tail()
+    with st.expander("Log", expanded=expanded, icon=":material/notes:", key=f"log-{run.id}"):
+        st.code(text or "Nothing written yet.", language=None, wrap_lines=True, height=260)
+        st.caption(escape(run.folder))

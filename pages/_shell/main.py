@@ -1,0 +1,32 @@
+"""The entry script: runs on every visit, sets up the frame around all pages, then draws the one asked for."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from core.data.datasets import ensure_builtin
+from core.workspace import Workspace
+from pages._components import keys
+from pages._components.guard import guarded
+
+
+@st.cache_resource(show_spinner="Writing out the built-in Digits dataset; this happens once.")
+def _builtin_once(workspace: Workspace) -> str:
+    """Per process and workspace: make sure that there is something to explore and train on."""
+    return ensure_builtin(workspace).id
+
+
+st.set_page_config(page_title="Darkroom", page_icon=":material/photo_camera:", layout="wide")
+page = st.navigation(
+    [
+        st.Page(keys.OVERVIEW, title="Overview", icon=":material/home:", default=True),
+        st.Page(keys.EXPLORE, title="Explore", icon=":material/photo_library:"),
+        st.Page(keys.TRAIN, title="Train", icon=":material/model_training:"),
+        st.Page(keys.EVALUATE, title="Evaluate", icon=":material/fact_check:"),
+        st.Page(keys.CLASSIFY, title="Classify", icon=":material/image_search:"),
+    ]
+)
+with guarded():
+    _builtin_once(Workspace.default())
+with guarded():
+    page.run()

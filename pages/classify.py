@@ -1,0 +1,114 @@
+"""Classify: what is in this image?"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+
+import streamlit as st
+
+from core.errors import DarkroomError
+from core.inference.bundle import read_bundle
+from core.runs.store import Run, list_runs
+from core.workspace import Workspace
+from core.wording import count, percent
+from pages._components import keys, readers
+from pages._components.answers import Shown, show_answers, shown_answer
+from pages._components.guard import show_error
+from pages._components.labels import run_labels
+from pages._components.text import escape
+
+SOURCES = ("Upload", "Camera")
+ANSWERS = "answers"  # session: digest of model, name and bytes -> answer
+LAST = "last-answers"  # session: (run, answers) shown last; Streamlit forgets uploads on a change of page, this does not
+MOST_KEPT = 500
+CARDS_A_PAGE = 12
+
+
+def _classified(run: Run, images: Sequence[tuple[str, bytes]]) -> list[Shown]:
+    """An answer for each image, from the session where the same model has answered the same file before."""
+    kept: dict[str, Shown] = st.session_state.setdefault(ANSWERS, {})
+    version = readers.model_version(run)
+    names = [hashlib.blake2b(f"{version} {name} ".encode() + data).hexdigest() for name, data in images]
+    new = [i for i, name in enumerate(names) if name not in kept]
+    if new:
+        with st.spinner(f"Classifying {count(len(new), 'image')}"):
+            classifier = readers.classifier(run)
+            answers = classifier.classify([images[i][1] for i in new], [images[i][0] for i in new])
+        for i, answer in zip(new, answers, strict=True):
+            kept[names[i]] = shown_answer(images[i][1], answer)
+    shown = [kept[name] for name in names]
+    for name in list(kept)[:-MOST_KEPT]:
+        del kept[name]
+    return shown
+
+
+def _forget() -> None:
+    """Files were added or removed: what was shown before is no longer what the page is about."""
+    st.session_state.pop(LAST, None)
+
+
+def _upload() -> list[tuple[str, bytes]]:
+    files = st.file_uploader(
+        "Images",
+        accept_multiple_files=True,
+        key="uploads",
+        on_change=_forget,
+        help="Any number, up to 50 MB each. They stay on this machine and are forgotten when the page is closed.",
+    )
+    return [(file.name, file.getvalue()) for file in files]
+
+
+def _camera() -> list[tuple[str, bytes]]:
+    st.caption("Browsers allow the camera on this machine or over HTTPS only; elsewhere use Upload.")
+    photo = st.camera_input("Take a photo", key="photo", on_change=_forget)
+    return [("photo.jpg", photo.getvalue())] if photo else []
+
+
+def _results(answers: list[Shown]) -> None:
+    unread = [answer for answer in answers if answer.error]
+    words = f"{count(len(answers) - len(unread), 'image')} classified"
+    st.subheader(words + (f", {count(len(unread), 'file')} not" if unread else ""))
+    num_pages = -(-len(answers) // CARDS_A_PAGE)
+    page = st.pagination(num_pages, key="answers-page") if num_pages > 1 else 1
+    show_answers(answers[(page - 1) * CARDS_A_PAGE : page * CARDS_A_PAGE], key="answer-cards")
+    st.caption("A confidence is the model's own; how far to trust it is what Evaluate shows.")
+
+
+def _without_onnx(run: Run, error: DarkroomError) -> None:
+    show_error(error)
+    st.markdown("From the command line the weights themselves can classify:")
+    st.code(f"python -m core predict {run.id} IMAGE --engine torch", language="bash")
+
+
+st.title("What is in this image?")
+runs = [run for run in list_runs(Workspace.default()) if run.has_bundle]
+if not runs:
+    st.info("This page classifies your own images with a trained model. No run has a model yet.")
+    st.page_link(keys.TRAIN, label="Train a model first", icon=":material/model_training:")
+    st.stop()
+with st.sidebar:
+    chosen = keys.choose("Model from run", [run.id for run in runs], keys.RUN, run_labels(runs))
+    st.page_link(keys.EVALUATE, label="How good it is", icon=":material/fact_check:", query_params={keys.RUN: chosen})
+run = next(one for one in runs if one.id == chosen)
+try:
+    readers.classifier(run)
+except DarkroomError as error:
+    _without_onnx(run, error)
+    st.stop()
+bundle = read_bundle(run.bundle)
+accuracy = (run.report() or {}).get("test_accuracy")
+st.markdown(
+    f"One of {count(len(bundle.classes), 'class', 'classes')}: {escape(', '.join(bundle.classes[:12]))}"
+    + (" and more" if len(bundle.classes) > 12 else "")
+    + (f". On its test images this model is right {percent(accuracy)} of the time." if accuracy is not None else ".")
+)
+source = st.segmented_control("Take images from", SOURCES, default=SOURCES[0], required=True, key="source")
+images = _upload() if source == SOURCES[0] else _camera()
+if images:
+    st.session_state[LAST] = (run.id, _classified(run, images))
+last_run, answers = st.session_state.get(LAST, (None, []))
+if last_run == run.id:
+    _results(answers)
+else:
+    st.caption("Each image is shown here beside its likeliest classes.")
