@@ -59,6 +59,9 @@ class Workspace:
     def dataset(self, dataset_id: str) -> Path:
         return self.datasets / _checked(dataset_id, "dataset")
 
+    def pending_dataset(self, dataset_id: str) -> Path:
+        return self.pending / _checked(dataset_id, "dataset")
+
     def run(self, run_id: str) -> Path:
         return self.runs / _checked(run_id, "run")
 

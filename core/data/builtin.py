@@ -35,7 +35,7 @@ def ensure_builtin(ws: Workspace) -> Dataset:
         aside = ws.datasets / f".{DIGITS}.building"
         shutil.rmtree(aside, ignore_errors=True)  # left by a process that was killed
         _write_images(aside / "images")
-        index_into(aside, aside / "images", "Digits", identity=DIGITS)
+        index_into(aside, aside / "images", identity=DIGITS, name="Digits")
         shutil.rmtree(folder, ignore_errors=True)  # its images were deleted: make all of it anew
         return publish(ws, aside)
 

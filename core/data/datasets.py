@@ -11,7 +11,7 @@ from core.data.builtin import ensure_builtin
 from core.data.index import Progress, index_into
 from core.data.pending import accept, discard, look_at, pending
 from core.data.sources import resolve_root
-from core.data.stored import Dataset, dataset_id, list_datasets, open_dataset, publish
+from core.data.stored import Dataset, checked_name, dataset_id, list_datasets, open_dataset, publish
 from core.workspace import Workspace
 
 __all__ = [
@@ -45,11 +45,12 @@ def index_path(
         InputError: the folder cannot be a dataset, with what to change.
         core.data.index.IndexingStopped: `should_stop` said so; nothing was stored.
     """
+    name = checked_name(name)
     root = resolve_root(path)
     identity = dataset_id(root)
     aside = ws.datasets / f".{identity}.{uuid.uuid4().hex}"
     try:
-        index_into(aside, root, None, ws.dataset(identity), on_progress, should_stop)
+        index_into(aside, root, ws.dataset(identity), on_progress, should_stop)
         return publish(ws, aside, name)
     finally:
         shutil.rmtree(aside, ignore_errors=True)

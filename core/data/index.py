@@ -16,7 +16,7 @@ from core.data.manifest import COLUMNS, read_manifest, usable, write_manifest
 from core.data.probe import Facts
 from core.data.readers import ReadingStopped, read_files
 from core.data.sources import Recognised, recognise
-from core.data.stored import Dataset, describe, dataset_id
+from core.data.stored import Dataset, dataset_id, describe
 from core.errors import DarkroomError, InputError
 from core.files import read_json
 from core.jobs import StatusWriter
@@ -51,9 +51,10 @@ def build_manifest(
         IndexingStopped: `should_stop` said so.
     """
     report = on_progress or (lambda done, total: None)
-    paths = recognised.files["path"]
+    paths = recognised.files["path"].tolist()
     known = _unchanged(recognised.root, paths, previous)
-    unread = paths[~paths.isin(known["path"])].tolist()
+    read_before = set(known["path"].tolist())
+    unread = [path for path in paths if path not in read_before]
     num_known, total = len(known), len(paths)
     report(num_known, total)
     try:
@@ -68,15 +69,16 @@ def build_manifest(
 def index_into(
     folder: Path,
     root: Path,
-    name: str | None = None,
     previous: Path | None = None,
     on_progress: Progress | None = None,
     should_stop: Callable[[], bool] | None = None,
+    identity: str | None = None,
+    name: str | None = None,
 ) -> Dataset:
     """Recognise and index `root` and write the dataset's files into `folder`, which is made if missing.
 
     Args:
-        name: what the dataset is called; the root's own name if None.
+        identity, name: the dataset's id and what it is called; by default both come from `root`.
         previous: a folder with an earlier manifest of the same root, if there may be one.
 
     Raises:
@@ -94,18 +96,18 @@ def index_into(
         )
     folder.mkdir(parents=True, exist_ok=True)
     write_manifest(folder, frame)
-    identity = dataset_id(recognised.root)
-    return describe(folder, identity, name or recognised.root.name or "root", recognised, frame, time.monotonic() - began)
+    identity, name = identity or dataset_id(recognised.root), name or recognised.root.name or "root"
+    return describe(folder, identity, name, recognised, frame, time.monotonic() - began)
 
 
-def _unchanged(root: Path, paths: pd.Series, previous: pd.DataFrame | None) -> pd.DataFrame:
+def _unchanged(root: Path, paths: list[str], previous: pd.DataFrame | None) -> pd.DataFrame:
     """What `previous` holds of readable files that have not been touched since."""
     columns = ["path", *Facts._fields]
     if previous is None:
         return _typed(pd.DataFrame({name: [] for name in columns}))
-    known = usable(previous)
-    known = known[known["path"].isin(paths)]
-    stats = np.array([_size_and_mtime(f"{root}/{path}") for path in known["path"]], np.int64).reshape(-1, 2)
+    known, present = usable(previous), set(paths)
+    known = known[[path in present for path in known["path"].tolist()]]
+    stats = np.array([_size_and_mtime(f"{root}/{path}") for path in known["path"].tolist()], np.int64).reshape(-1, 2)
     same = (stats[:, 0] == known["num_bytes"].to_numpy()) & (stats[:, 1] == known["mtime_ns"].to_numpy())
     return known.loc[same, columns]
 
@@ -137,17 +139,18 @@ def _work(folder: Path, status: StatusWriter) -> Dataset:
     if not request:
         raise DarkroomError(f"{folder} holds no request to index a folder.", "Look at the folder of images again.")
     began = time.monotonic()
-    first: list[int] = []  # files taken over unread; they say nothing of the speed
+    taken_over: int | None = None  # files not read again; they say nothing of the speed
 
     def report(done: int, total: int) -> None:
-        first.append(done) if not first else None
-        rate = (done - first[0]) / max(time.monotonic() - began, 1e-9)
+        nonlocal taken_over
+        taken_over = done if taken_over is None else taken_over
+        rate = (done - taken_over) / max(time.monotonic() - began, 1e-9)
         status.progress(done, total, rate=rate, eta_s=(total - done) / rate if rate else None)
 
     status.update(phase="indexing", message="Reading the images.")
     previous = Path(request["previous"]) if request["previous"] else None
     aside = folder / f"{BUILT}.building"
-    dataset = index_into(aside, Path(request["root"]), None, previous, report, lambda: status.stop_requested)
+    dataset = index_into(aside, Path(request["root"]), previous, report, lambda: status.stop_requested)
     os.rename(aside, folder / BUILT)
     return dataset
 

@@ -14,7 +14,7 @@ from core import jobs
 from core.data.index import BUILT, REQUEST
 from core.data.manifest import MANIFEST
 from core.data.sources import recognise
-from core.data.stored import Dataset, dataset_id, publish, read_dataset
+from core.data.stored import Dataset, checked_name, dataset_id, publish, read_dataset
 from core.errors import DarkroomError, InputError
 from core.files import read_json, write_json
 from core.workspace import Workspace
@@ -71,6 +71,7 @@ def accept(ws: Workspace, identity: str, name: str | None = None) -> Dataset:
     Raises:
         InputError: it is not finished, or the name is empty or too long.
     """
+    name = checked_name(name)
     with _lock(ws, identity):
         status, dataset = pending(ws, identity)
         if dataset is None:

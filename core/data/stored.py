@@ -131,13 +131,22 @@ def open_dataset(ws: Workspace, id_or_name: str) -> Dataset:
     raise InputError(f"There is no dataset {id_or_name!r}.", f"{known} Index a folder with: python -m core index PATH")
 
 
+def checked_name(name: str | None) -> str | None:
+    """A name given to a dataset, in one line; None stays None. Raises `InputError` where it is empty or too long."""
+    if name is None:
+        return None
+    name = " ".join(name.split())
+    if not 0 < len(name) <= _MAX_NAME:
+        raise InputError(f"A dataset's name has 1 to {_MAX_NAME} characters; this one has {len(name)}.", "Change it.")
+    return name
+
+
 def publish(ws: Workspace, built: Path, name: str | None = None) -> Dataset:
     """Move the finished dataset in `built` (a folder in the workspace) to where datasets live.
 
     One that was there is replaced file by file, each in one step, and keeps its name unless there is a new one.
 
     Raises:
-        InputError: the name is empty or too long.
         DarkroomError: `built` holds no dataset, or the disk does not allow it.
     """
     dataset = read_dataset(built)
@@ -147,7 +156,7 @@ def publish(ws: Workspace, built: Path, name: str | None = None) -> Dataset:
     before = read_dataset(target)
     dataset = replace(
         dataset,
-        name=_checked_name(name) if name is not None else before.name if before else dataset.name,
+        name=name or (before.name if before else dataset.name),
         created=before.created if before else dataset.created,
     )
     _write(dataset)
@@ -160,20 +169,16 @@ def publish(ws: Workspace, built: Path, name: str | None = None) -> Dataset:
             shutil.rmtree(built)
     except OSError as error:
         raise write_failure(target, error) from error
-    return replace(dataset, folder=target)
+    published = read_dataset(target)
+    assert published is not None
+    return published
 
 
 def _write(dataset: Dataset) -> None:
-    root = dataset.root.relative_to(dataset.folder) if dataset.root.is_relative_to(dataset.folder) else dataset.root
+    root, beside = dataset.root, Path(os.path.realpath(dataset.folder))
     raw = {key: value for key, value in asdict(dataset).items() if key != "folder"}
-    write_json(dataset.folder / DESCRIPTION, raw | {"root": str(root)})
-
-
-def _checked_name(name: str) -> str:
-    name = " ".join(name.split())
-    if not 0 < len(name) <= _MAX_NAME:
-        raise InputError(f"A dataset's name has 1 to {_MAX_NAME} characters; {name[:100]!r} has {len(name)}.", "Change it.")
-    return name
+    raw["root"] = str(root.relative_to(beside) if root.is_relative_to(beside) else root)
+    write_json(dataset.folder / DESCRIPTION, raw)
 
 
 def _ids(datasets: list[Dataset]) -> str:

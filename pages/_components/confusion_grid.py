@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import streamlit as st
 
@@ -144,5 +146,8 @@ def confusion_grid(
 
 
 def _strength(share: float) -> int:
-    """How much of the cell's colour is mixed in, percent: at most 55, where the figure still reads in both themes."""
-    return 0 if share == 0 else round(8 + 47 * share)
+    """How much of the cell's colour is mixed in, percent: at most 55, where the figure still reads in both themes.
+
+    By the square root, as the mistakes worth seeing are a few percent of their row.
+    """
+    return 0 if share == 0 else round(8 + 47 * math.sqrt(share))

@@ -16,6 +16,11 @@ def _builtin_once(workspace: Workspace) -> str:
     return ensure_builtin(workspace).id
 
 
+# Streamlit writes white on the primary colour, which a dark page needs too light for that.
+STYLE = """<style>
+[data-testid="stApp"] [data-testid^="stBaseButton-primary"] { color: light-dark(#ffffff, #0b1116); }
+</style>"""
+
 st.set_page_config(page_title="Darkroom", page_icon=":material/photo_camera:", layout="wide")
 page = st.navigation(
     [
@@ -26,6 +31,7 @@ page = st.navigation(
         st.Page(keys.CLASSIFY, title="Classify", icon=":material/image_search:"),
     ]
 )
+st.html(STYLE)
 with guarded():
     _builtin_once(Workspace.default())
 with guarded():

@@ -1,0 +1,275 @@
+"""What the figures hold and say: data, titles, units, and class names that stay text."""
+
+from __future__ import annotations
+
+import json
+import math
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import plotly.graph_objects as go
+import plotly.io
+import pytest
+
+from core import charts
+
+NASTY = ["<b>bold</b>", '<a href="javascript:alert(1)">x</a>', "line<br>break", "$x^2$", "R&amp;D", "1", "1.0", "\u732b"]
+
+
+def counts_table(num_classes: int) -> pd.DataFrame:
+    return pd.DataFrame({"label": [f"c{i}" for i in range(num_classes)], "images": range(1, num_classes + 1)})
+
+
+def scores(labels: list[str], f1: list[float], support: list[int]) -> pd.DataFrame:
+    return pd.DataFrame({"label": labels, "precision": f1, "recall": f1, "f1": f1, "support": support})
+
+
+def epochs(**columns: list[float | None]) -> list[dict[str, Any]]:
+    num_epochs = len(next(iter(columns.values())))
+    return [{"epoch": i + 1} | {name: values[i] for name, values in columns.items()} for i in range(num_epochs)]
+
+
+def all_figures() -> dict[str, go.Figure]:
+    curve = epochs(train_loss=[1.0, 0.5], val_loss=[1.1, 0.6], train_accuracy=[0.5, 0.8], val_accuracy=[0.4, 0.7])
+    histogram = pd.DataFrame({"side": ["width", "height"], "low": [10, 20], "high": [20, 30], "images": [3, 3]})
+    grid = pd.DataFrame({"width_low": [10], "width_high": [20], "height_low": [20], "height_high": [30], "images": [3]})
+    square = np.arange(len(NASTY) ** 2).reshape(len(NASTY), -1)
+    return {
+        "class counts": charts.class_counts_chart(pd.DataFrame({"label": NASTY, "images": range(len(NASTY))})),
+        "widths": charts.size_histogram_chart(histogram, "width"),
+        "heights": charts.size_histogram_chart(histogram, "height"),
+        "sizes": charts.size_grid_chart(grid),
+        "loss": charts.training_curves_chart(curve, "loss"),
+        "accuracy": charts.training_curves_chart(curve, "accuracy"),
+        "per class": charts.per_class_chart(scores(NASTY, [0.5] * len(NASTY), [2] * len(NASTY))),
+        "confusion": charts.confusion_chart(square, NASTY, normalised=False),
+        "confusion shares": charts.confusion_chart(square, NASTY, normalised=True),
+    }
+
+
+@pytest.fixture(scope="module", params=list(all_figures()))
+def figure(request: pytest.FixtureRequest) -> go.Figure:
+    return all_figures()[request.param]
+
+
+def test_every_figure_asks_a_question_and_names_its_axes(figure: go.Figure) -> None:
+    assert figure.layout.title.text.endswith("?")
+    assert figure.layout.xaxis.title.text and figure.layout.yaxis.title.text
+    assert sum(trace.showlegend is not False and trace.name is not None for trace in figure.data) <= 7
+
+
+def test_every_figure_follows_the_one_template_on_any_background(figure: go.Figure) -> None:
+    assert figure.layout.template == plotly.io.templates["darkroom"]
+    # Streamlit's theme overwrites these in the template, so the figure itself must carry them.
+    assert figure.layout.paper_bgcolor == figure.layout.plot_bgcolor == "rgba(0,0,0,0)"
+    assert figure.layout.xaxis.gridcolor == figure.layout.yaxis.gridcolor == "rgba(128,128,128,0.25)"
+    assert figure.layout.font.color is None and figure.layout.template.layout.font.color is None
+    assert figure.layout.template.layout.title.x == 0 and figure.layout.template.layout.title.xanchor == "left"
+
+
+def test_no_figure_carries_markup_or_mathematics_from_a_class_name(figure: go.Figure) -> None:
+    text = json.dumps(json.loads(figure.to_json())["data"], ensure_ascii=False)
+    for markup in ("<b>", "<a ", "line<br>break", "$"):
+        assert markup not in text
+
+
+def test_importing_charts_leaves_plotlys_own_default_alone() -> None:
+    assert plotly.io.templates.default != "darkroom"
+
+
+def test_display_names_are_literal() -> None:
+    assert charts.display_names(NASTY) == [
+        "&lt;b&gt;bold&lt;/b&gt;",
+        '&lt;a href="javasc\N{HORIZONTAL ELLIPSIS}alert(1)"&gt;x&lt;/a&gt;',  # plotly would show &quot; as written
+        "line&lt;br&gt;break",
+        "&#36;x^2&#36;",
+        "R&amp;amp;D",
+        "1",
+        "1.0",
+        "\u732b",
+    ]
+
+
+def test_display_names_stay_distinct() -> None:
+    long_a, long_b = "x" * 40 + "a" + "y" * 40, "x" * 40 + "b" + "y" * 40
+    names = [long_a, long_b, "a  b", "a b", "a b (1)", "", " "]
+    shown = charts.display_names(names)
+    assert len(set(shown)) == len(names)
+    assert shown[0].startswith("xxx") and "\N{HORIZONTAL ELLIPSIS}" in shown[0] and len(shown[0]) <= 36
+    assert shown[5:] == ["(no name) (1)", "(no name) (2)"]
+
+
+def test_class_counts_are_bars_largest_first() -> None:
+    figure = charts.class_counts_chart(pd.DataFrame({"label": ["few", "many"], "images": [2, 1500]}))
+    (bars,) = figure.data
+    assert (bars.type, bars.orientation) == ("bar", "h")
+    assert list(bars.y) == ["many", "few"] and list(bars.x) == [1500, 2]
+    assert figure.layout.yaxis.autorange == "reversed"  # so that the first name stands on top
+    assert figure.layout.title.subtitle.text == ""
+
+
+def test_many_classes_are_cut_to_the_largest_and_smallest_and_say_so() -> None:
+    figure = charts.class_counts_chart(counts_table(100))
+    assert list(figure.data[0].x) == [*range(100, 80, -1), *range(20, 0, -1)]
+    assert figure.layout.title.subtitle.text == "The 20 largest and the 20 smallest of 100 classes"
+    assert len(charts.class_counts_chart(counts_table(40)).data[0].x) == 40
+
+
+def test_class_names_that_look_like_numbers_stay_names() -> None:
+    figure = charts.class_counts_chart(pd.DataFrame({"label": ["1", "1.0", "10"], "images": [3, 2, 1]}))
+    assert figure.layout.yaxis.type == "category" and list(figure.data[0].y) == ["1", "1.0", "10"]
+
+
+def test_size_histogram_shows_one_side_with_bins_as_wide_as_they_are() -> None:
+    table = pd.DataFrame(
+        {
+            "side": ["width", "height", "width"],
+            "low": [1000, 7, 0],
+            "high": [1100, 8, 1000],
+            "images": [5, 9, 4],
+        }
+    )
+    wide = charts.size_histogram_chart(table, "width")
+    assert list(wide.data[0].x) == [500, 1050] and list(wide.data[0].width) == [1000, 100]
+    assert list(wide.data[0].y) == [4, 5]
+    assert list(wide.data[0].customdata) == ["0-999 px", "1,000-1,099 px"]
+    assert wide.layout.xaxis.title.text == "Width (pixels)"
+    tall = charts.size_histogram_chart(table, "height")
+    assert list(tall.data[0].customdata) == ["7 px"] and tall.layout.xaxis.title.text == "Height (pixels)"
+
+
+def grid_table(cells: list[tuple[int, int, int]]) -> pd.DataFrame:
+    """(width_low, height_low, images) with bins of ten pixels."""
+    return pd.DataFrame(
+        [(w, w + 10, h, h + 10, n) for w, h, n in cells],
+        columns=["width_low", "width_high", "height_low", "height_high", "images"],
+    )
+
+
+def test_size_grid_puts_each_count_in_its_cell_and_leaves_gaps_empty() -> None:
+    figure = charts.size_grid_chart(grid_table([(0, 0, 4), (50, 10, 7)]))
+    (heatmap,) = figure.data
+    assert list(heatmap.x) == [0, 10, 50, 60] and list(heatmap.y) == [0, 10, 20]
+    assert np.array_equal(np.asarray(heatmap.z), [[4, np.nan, np.nan], [np.nan, np.nan, 7]], equal_nan=True)
+    assert heatmap.customdata[1][2] == "50-59 px wide, 10-19 px tall: 7 images"
+
+
+def test_size_grid_colours_a_wide_range_by_the_logarithm_and_says_so() -> None:
+    (heatmap,) = charts.size_grid_chart(grid_table([(0, 0, 1), (10, 0, 10_000)])).data
+    assert np.asarray(heatmap.z).tolist() == [[0.0, 4.0]]
+    assert heatmap.colorbar.title.text == "Images (logarithmic)"
+    assert list(heatmap.colorbar.ticktext) == ["1", "10", "100", "1,000", "10,000"]
+    assert np.allclose(heatmap.colorbar.tickvals, [0, 1, 2, 3, 4])
+
+
+def test_an_empty_size_grid_is_an_empty_figure() -> None:
+    assert len(charts.size_grid_chart(grid_table([])).data) == 0
+
+
+def test_training_curves_mark_the_best_validation_epoch() -> None:
+    rows = epochs(
+        train_loss=[1.0, 0.5, 0.1], val_loss=[0.9, 0.4, 0.6], train_accuracy=[0.5, 0.7, 1], val_accuracy=[0.5, 0.8, 0.9]
+    )
+    train, val, best = charts.training_curves_chart(rows, "loss").data
+    assert (train.name, list(train.x), list(train.y)) == ("training", [1, 2, 3], [1.0, 0.5, 0.1])
+    assert (val.name, list(val.y)) == ("validation", [0.9, 0.4, 0.6])
+    assert (list(best.x), list(best.y), best.name) == ([2], [0.4], "best: epoch 2, 0.4")
+    figure = charts.training_curves_chart(rows, "accuracy")
+    assert list(figure.data[1].y) == pytest.approx([50, 80, 90])
+    assert (list(figure.data[2].x), figure.data[2].name) == ([3], "best: epoch 3, 90.0 %")
+    assert figure.layout.yaxis.title.text == "Accuracy (%)" and figure.layout.hovermode == "x unified"
+
+
+def test_training_curves_differ_by_more_than_colour() -> None:
+    train, val, _ = charts.training_curves_chart(epochs(train_loss=[1.0] * 3, val_loss=[1.0] * 3), "loss").data
+    assert train.line.dash != val.line.dash
+
+
+@pytest.mark.parametrize("broken", [None, math.nan, math.inf])
+def test_training_curves_leave_a_gap_where_there_is_no_number(broken: float | None) -> None:
+    rows = epochs(train_loss=[1.0, broken, 0.5], val_loss=[broken, broken, 0.5])
+    train, val, best = charts.training_curves_chart(rows, "loss").data
+    assert list(train.y) == [1.0, None, 0.5] and list(val.y) == [None, None, 0.5]
+    assert list(best.x) == [3]
+    json.loads(charts.training_curves_chart(rows, "loss").to_json(), parse_constant=pytest.fail)
+
+
+def test_training_curves_without_an_epoch_are_empty_lines() -> None:
+    assert [len(trace.x) for trace in charts.training_curves_chart([], "loss").data] == [0, 0]
+
+
+def test_per_class_scores_are_in_percent_hardest_first_and_measured_only() -> None:
+    figure = charts.per_class_chart(scores(["easy", "none", "hard"], [0.9, 0.0, 0.2], [5, 0, 4]))
+    assert [trace.name for trace in figure.data] == ["precision", "recall", "F1"]
+    assert list(figure.data[2].y) == ["hard", "easy"] and list(figure.data[2].x) == [20, 90]
+    assert figure.layout.title.subtitle.text == "1 class without test images left out"
+    assert len({trace.marker.symbol for trace in figure.data}) == 3
+
+
+def test_per_class_is_cut_to_the_hardest_and_says_so() -> None:
+    table = scores([f"c{i}" for i in range(60)], [i / 60 for i in range(60)], [1] * 60)
+    figure = charts.per_class_chart(table)
+    assert list(figure.data[0].y) == [f"c{i}" for i in range(40)]
+    assert figure.layout.title.subtitle.text == "The 40 classes of the lowest F1 out of 60"
+
+
+def cell_points(figure: go.Figure) -> go.Scatter:
+    (points,) = [trace for trace in figure.data if trace.type == "scatter" and trace.mode == "markers"]
+    return points
+
+
+def cell_figures(figure: go.Figure) -> dict[tuple[str, str], str]:
+    """(true class, answered class) -> what is written in that cell."""
+    return {
+        (true, answered): text
+        for trace in figure.data
+        if trace.type == "scatter" and trace.mode == "text"
+        for true, answered, text in zip(trace.y, trace.x, trace.text, strict=True)
+    }
+
+
+def test_confusion_counts_and_their_figures() -> None:
+    figure = charts.confusion_chart([[3, 1], [0, 4]], ["cat", "dog"], normalised=False)
+    assert np.asarray(figure.data[0].z).tolist() == [[3, 1], [0, 4]]
+    assert cell_figures(figure) == {("cat", "cat"): "3", ("cat", "dog"): "1", ("dog", "dog"): "4"}
+    assert figure.layout.yaxis.range == (1.5, -0.5)  # the first class on top, no margin round the cells
+    assert (figure.layout.xaxis.title.text, figure.layout.yaxis.title.text) == ("Answered class", "True class")
+
+
+def test_confusion_shares_are_of_the_true_class() -> None:
+    figure = charts.confusion_chart([[3, 1], [0, 0]], ["cat", "dog"], normalised=True)
+    assert np.asarray(figure.data[0].z).tolist() == [[75, 25], [0, 0]]
+    assert (figure.data[0].zmin, figure.data[0].zmax) == (0, 100)
+    assert cell_figures(figure) == {("cat", "cat"): "75.0", ("cat", "dog"): "25.0"}
+
+
+def test_a_confusion_cell_names_itself_by_index() -> None:
+    points = cell_points(charts.confusion_chart([[3, 1], [0, 4]], ["<b>", "$"], normalised=False))
+    assert [list(point) for point in points.customdata] == [
+        [0, 0, 3, 75.0],
+        [0, 1, 1, 25.0],
+        [1, 0, 0, 0.0],
+        [1, 1, 4, 100.0],
+    ]
+    assert list(points.y) == ["&lt;b&gt;", "&lt;b&gt;", "&#36;", "&#36;"]
+
+
+def test_figures_in_cells_can_be_read_on_their_colour() -> None:
+    figure = charts.confusion_chart([[100, 0], [2, 98]], ["cat", "dog"], normalised=True)
+    texts = {trace.textfont.color: set(trace.text) for trace in figure.data[1:] if trace.mode == "text"}
+    assert texts == {"#000000": {"100.0", "98.0"}, "#ffffff": {"2.0"}}  # bright and dark end of the scale
+
+
+@pytest.mark.parametrize(("num_classes", "figures", "points"), [(25, True, True), (26, False, True), (71, False, False)])
+def test_large_confusions_lose_figures_then_points(num_classes: int, figures: bool, points: bool) -> None:
+    figure = charts.confusion_chart(np.eye(num_classes, dtype=int), [f"c{i}" for i in range(num_classes)], False)
+    assert bool(cell_figures(figure)) == figures
+    assert any(trace.type == "scatter" and trace.mode == "markers" for trace in figure.data) == points
+    assert figure.data[0].showscale != figures  # the colour bar stands in for the figures
+    assert (figure.data[0].hoverinfo == "skip") == points
+
+
+def test_a_confusion_of_no_images_still_draws() -> None:
+    figure = charts.confusion_chart(np.zeros((2, 2), int), ["cat", "dog"], normalised=False)
+    assert np.asarray(figure.data[0].z).tolist() == [[0, 0], [0, 0]] and cell_figures(figure) == {}
