@@ -19,6 +19,7 @@ import plotly.graph_objects as go
 import plotly.io
 from plotly.colors import sample_colorscale, unlabel_rgb
 
+from core.evaluation.metrics import normalise_rows
 from core.wording import count, percent, significant
 
 # Okabe and Ito's palette for colour-blind readers, without its black, which a dark page would swallow.
@@ -255,7 +256,7 @@ def confusion_chart(
     names = display_names(classes, MAX_NAME_BOTH_AXES)
     question = "What is each class taken for?" if normalised else "How often is which class taken for which?"
     figure = _figure(question, "", "Answered class", "True class", max(360, min(900, 220 + 34 * len(names))))
-    shares = 100 * counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
+    shares = 100 * normalise_rows(counts)
     if normalised:
         colour, colorbar = shares, {"title": {"text": "Of the true class (%)", "side": "right"}}
     else:

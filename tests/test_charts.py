@@ -14,7 +14,8 @@ import pytest
 
 from core import charts
 
-NASTY = ["<b>bold</b>", '<a href="javascript:alert(1)">x</a>', "line<br>break", "$x^2$", "R&amp;D", "1", "1.0", "\u732b"]
+LINK = '<a href="javascript:alert(1)">x</a>'
+NASTY = ["<b>bold</b>", LINK, "line<br>break", "$x^2$", "R&amp;D", "1", "1.0", "\u732b"]
 
 
 def counts_table(num_classes: int) -> pd.DataFrame:
@@ -261,7 +262,9 @@ def test_figures_in_cells_can_be_read_on_their_colour() -> None:
     assert texts == {"#000000": {"100.0", "98.0"}, "#ffffff": {"2.0"}}  # bright and dark end of the scale
 
 
-@pytest.mark.parametrize(("num_classes", "figures", "points"), [(25, True, True), (26, False, True), (71, False, False)])
+@pytest.mark.parametrize(
+    ("num_classes", "figures", "points"), [(25, True, True), (26, False, True), (71, False, False)]
+)
 def test_large_confusions_lose_figures_then_points(num_classes: int, figures: bool, points: bool) -> None:
     figure = charts.confusion_chart(np.eye(num_classes, dtype=int), [f"c{i}" for i in range(num_classes)], False)
     assert bool(cell_figures(figure)) == figures

@@ -19,17 +19,20 @@ def _builtin_once(workspace: Workspace) -> str:
 # Streamlit writes white on the primary colour, which a dark page needs too light for that.
 STYLE = """<style>
 [data-testid="stApp"] [data-testid^="stBaseButton-primary"] { color: light-dark(#ffffff, #0b1116); }
+[data-testid="stMain"] [data-testid="stPageLink-NavLink"] p { text-decoration: underline; text-underline-offset: 0.2em; }
 </style>"""
 
-st.set_page_config(page_title="Darkroom", page_icon=":material/photo_camera:", layout="wide")
+st.set_page_config(page_title="Darkroom", page_icon=str(keys.PAGES / "_components" / "icon.svg"), layout="wide")
 page = st.navigation(
-    [
-        st.Page(keys.OVERVIEW, title="Overview", icon=":material/home:", default=True),
-        st.Page(keys.EXPLORE, title="Explore", icon=":material/photo_library:"),
-        st.Page(keys.TRAIN, title="Train", icon=":material/model_training:"),
-        st.Page(keys.EVALUATE, title="Evaluate", icon=":material/fact_check:"),
-        st.Page(keys.CLASSIFY, title="Classify", icon=":material/image_search:"),
-    ]
+    {
+        "Darkroom": [
+            st.Page(keys.OVERVIEW, title="Overview", icon=":material/home:", default=True),
+            st.Page(keys.EXPLORE, title="Explore", icon=":material/photo_library:"),
+            st.Page(keys.TRAIN, title="Train", icon=":material/model_training:"),
+            st.Page(keys.EVALUATE, title="Evaluate", icon=":material/fact_check:"),
+            st.Page(keys.CLASSIFY, title="Classify", icon=":material/image_search:"),
+        ]
+    }
 )
 st.html(STYLE)
 with guarded():
