@@ -173,7 +173,7 @@ def _unreadable(error: Exception, source: object) -> ImageReadError:
     if isinstance(error, ImageReadError):
         return error
     if isinstance(error, Image.DecompressionBombError):
-        return ImageReadError(_too_large("more pixels than that"))
+        return ImageReadError(_too_large(f"more than {2 * MAX_PIXELS:,} pixels"))
     if isinstance(error, Image.UnidentifiedImageError):
         empty = source == b"" or (isinstance(source, Path) and source.is_file() and source.stat().st_size == 0)
         return ImageReadError("The file is empty." if empty else "Not an image, or of a kind that cannot be opened.")

@@ -69,8 +69,7 @@ def _results(answers: list[Shown]) -> None:
     unread = [answer for answer in answers if answer.error]
     words = f"{count(len(answers) - len(unread), 'image')} classified"
     st.subheader(words + (f", {count(len(unread), 'file')} not" if unread else ""))
-    num_pages = -(-len(answers) // CARDS_A_PAGE)
-    page = st.pagination(num_pages, key="answers-page") if num_pages > 1 else 1
+    page = keys.page_of(len(answers), CARDS_A_PAGE, keys.PAGE)
     show_answers(answers[(page - 1) * CARDS_A_PAGE : page * CARDS_A_PAGE], key="answer-cards")
     st.caption("A confidence is the model's own; how far to trust it is what Evaluate shows.")
 

@@ -23,7 +23,7 @@ from pages._components.predicted_images import predicted_images
 from pages._components.text import escape
 
 VIEWS = ("Confusion", "Classes", "Mistakes", "Training curves")
-ANY = "any class"
+CELLS = ("Counts", "Share of the true class")
 
 
 def _headline(report: dict[str, Any]) -> None:
@@ -39,33 +39,36 @@ def _headline(report: dict[str, Any]) -> None:
             st.dataframe(pd.DataFrame(report["skipped"]), hide_index=True)
 
 
+def _pick(true: str, predicted: str) -> None:
+    st.query_params[keys.TRUE], st.query_params[keys.PREDICTED] = true, predicted
+    st.query_params.pop(keys.PAGE, None)
+
+
 @st.fragment
 def _confusion(run: Run, report: dict[str, Any]) -> None:
     classes, counts = report["classes"], np.asarray(report["confusion"])
-    shown = st.segmented_control("Cells show", ("Counts", "Share of the true class"), default="Counts", required=True)
-    as_shares = shown != "Counts"
+    as_shares = st.segmented_control("Cells show", CELLS, default=CELLS[0], required=True) == CELLS[1]
+    matrix = st.container()
     left, right = st.columns(2)
-    true = left.selectbox("True class", classes, index=None, key="true", bind="query-params", placeholder="Choose a class")
-    predicted = right.selectbox(
-        "Predicted class", classes, index=None, key="predicted", bind="query-params", placeholder="Choose a class"
-    )
-    picked = (true, predicted) if true is not None and predicted is not None else None
-    if len(classes) <= MOST_CLASSES:
-        clicked = confusion_grid(counts, normalise_rows(counts), classes, as_shares, picked, key="confusion")
-        if clicked and clicked != picked:
-            st.session_state["pick-cell"] = clicked
-            st.rerun(scope="fragment")
-    else:
-        table = pd.DataFrame(counts, index=classes, columns=classes).rename_axis("true class").reset_index()
-        figure = charts.confusion_chart(counts, classes, as_shares)
-        show_figure(figure, table, "confusion-matrix", "Confusion matrix, rows true class, columns predicted class")
+    free: dict[str, Any] = {"index": None, "placeholder": "Choose a class"}
+    known = keys.one_of(classes)
+    true = left.selectbox("True class", classes, **free, **keys.linked(keys.TRUE, known, None))
+    predicted = right.selectbox("Predicted class", classes, **free, **keys.linked(keys.PREDICTED, known, None))
+    picked = None if true is None or predicted is None else (true, predicted)
+    with matrix:
+        if len(classes) <= MOST_CLASSES:
+            confusion_grid(counts, normalise_rows(counts), classes, as_shares, picked, _pick, key="confusion")
+        else:
+            table = pd.DataFrame(counts, index=classes, columns=classes).rename_axis("true class").reset_index()
+            figure = charts.confusion_chart(counts, classes, as_shares)
+            show_figure(figure, table, "confusion-matrix", "Confusion matrix, rows true class, columns predicted class")
     _cell_images(run, picked)
 
 
 def _cell_images(run: Run, picked: tuple[str, str] | None) -> None:
     rows = readers.predictions(run)
     if picked is None or rows is None:
-        st.caption("Click a cell, or choose two classes above, to see its images.")
+        st.caption("Click a cell, or choose two classes, to see its images.")
         return
     images = cell(rows, *picked)
     st.subheader(f"True {escape(picked[0])}, predicted {escape(picked[1])}: {count(len(images), 'image')}")
@@ -132,7 +135,7 @@ run = next(one for one in runs if one.id == chosen)
 report = run.report() or {}
 st.markdown(escape(report["headline"]))
 _headline(report)
-view = st.segmented_control("Show", VIEWS, default=VIEWS[0], required=True, key="view", bind="query-params")
+view = st.segmented_control("Show", VIEWS, required=True, **keys.linked(keys.VIEW, keys.one_of(VIEWS), VIEWS[0]))
 if view == VIEWS[0]:
     _confusion(run, report)
 elif view == VIEWS[1]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import streamlit as st
 
 from core import charts
@@ -25,27 +27,22 @@ VIEWS = ("Images", "Classes", "Sizes", "Unreadable files")
 def _answer(dataset: Dataset) -> str:
     ratio = summary.imbalance_ratio(readers.dataset_tables(dataset)["classes"])
     balance = (
-        "every class has about as many images"
-        if ratio < 1.2
-        else f"the largest class has {significant(ratio)} times as many images as the smallest"
+        f"the largest class has {significant(ratio)} times as many images as the smallest"
+        if math.isfinite(ratio)
+        else "at least one class has no readable image"
     )
     return f"{dataset_sentence(dataset)}; {balance}."
 
 
-def _first_page() -> None:
-    st.session_state["page"] = 1
-
-
 @st.fragment
 def _images(dataset: Dataset) -> None:
-    rows = readers.dataset_rows(dataset)
-    classes = readers.dataset_tables(dataset)["classes"]["label"].tolist()
-    label = st.selectbox("Class", [ALL, *sorted(classes)], key="class", bind="query-params", on_change=_first_page)
+    rows, classes = readers.dataset_rows(dataset), readers.dataset_tables(dataset)["classes"]
+    labels = [ALL, *sorted(classes["label"])]
+    label = st.selectbox("Class", labels, **keys.linked(keys.CLASS, keys.one_of(labels), ALL))
     chosen = None if label == ALL else label
-    images, num_pages = summary.gallery_page(rows, chosen, 1, IMAGES_A_PAGE)
-    if num_pages > 1:
-        page = st.pagination(num_pages, key="page", bind="query-params")
-        images, _ = summary.gallery_page(rows, chosen, page, IMAGES_A_PAGE)
+    num_images = int(classes["images"].sum() if chosen is None else classes.set_index("label")["images"][chosen])
+    page = keys.page_of(num_images, IMAGES_A_PAGE, keys.PAGE)
+    images, _ = summary.gallery_page(rows, chosen, page, IMAGES_A_PAGE)
     tiles = [
         Tile(
             id=row.content_hash,
@@ -58,7 +55,7 @@ def _images(dataset: Dataset) -> None:
     ]
     picked = gallery(tiles, f"Images of {label}", key="gallery")
     if picked:
-        keys.open_image(dataset.id, picked, keys.EXPLORE, **st.query_params.to_dict())
+        keys.open_image(dataset.id, picked, keys.EXPLORE)
 
 
 def _classes(dataset: Dataset) -> None:
@@ -81,13 +78,13 @@ def _unreadable(dataset: Dataset) -> None:
         st.success(f"None: all {count(dataset.num_images, 'image')} could be decoded.", icon=":material/check_circle:")
         return
     st.markdown("These files stay in the list but are used for nothing. Replace them and add the folder again.")
-    num_pages = -(-len(rows) // ROWS_A_PAGE)
-    page = st.pagination(num_pages, key="unreadable-page") if num_pages > 1 else 1
+    page = keys.page_of(len(rows), ROWS_A_PAGE, keys.PAGE)
     st.dataframe(rows.iloc[(page - 1) * ROWS_A_PAGE : page * ROWS_A_PAGE], hide_index=True)
 
 
 workspace = Workspace.default()
 datasets = list_datasets(workspace)
+image = st.query_params.get(keys.IMAGE)
 st.title("What is in this dataset?")
 if not datasets:
     st.info("This page shows a dataset's images, classes, sizes and unreadable files. There is no dataset yet.")
@@ -98,10 +95,9 @@ with st.sidebar:
     st.page_link(keys.TRAIN, label="Train on it", icon=":material/model_training:", query_params={keys.DATASET: chosen})
     st.page_link(keys.OVERVIEW, label="Add another dataset", icon=":material/create_new_folder:")
 dataset = open_dataset(workspace, chosen)
-image = st.query_params.get(keys.IMAGE)
 if image:
     image_view(dataset, readers.dataset_rows(dataset), image)
     st.stop()
 st.markdown(escape(_answer(dataset)))
-view = st.segmented_control("Show", VIEWS, default=VIEWS[0], required=True, key="view", bind="query-params")
+view = st.segmented_control("Show", VIEWS, required=True, **keys.linked(keys.VIEW, keys.one_of(VIEWS), VIEWS[0]))
 {VIEWS[0]: _images, VIEWS[1]: _classes, VIEWS[2]: _sizes, VIEWS[3]: _unreadable}[view](dataset)

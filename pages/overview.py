@@ -70,10 +70,8 @@ def _run_row(run: Run, names: dict[str, str]) -> None:
             st.page_link(keys.EVALUATE, label="Evaluation", icon=":material/fact_check:", query_params=query)
 
 
-def _shown_page(num_rows: int, key: str) -> slice:
-    """The rows to show, with the pages to choose from where there are more than one."""
-    num_pages = -(-num_rows // ROWS)
-    page = st.pagination(num_pages, key=key, bind="query-params") if num_pages > 1 else 1
+def _shown(num_rows: int, key: str) -> slice:
+    page = keys.page_of(num_rows, ROWS, key)
     return slice((page - 1) * ROWS, page * ROWS)
 
 
@@ -94,7 +92,7 @@ with st.container(horizontal=True, key="next-step"):
 st.header("Datasets")
 if not datasets:
     st.info("None yet. A dataset is a folder of images, each with a class; add one below.")
-for dataset in datasets[_shown_page(len(datasets), "datasets-page")]:
+for dataset in datasets[_shown(len(datasets), "datasets-page")]:
     _dataset_row(dataset)
 with st.expander("Add a dataset", icon=":material/create_new_folder:", expanded=keys.PENDING in st.query_params or not datasets):
     add_dataset(workspace)
@@ -104,5 +102,5 @@ if not runs:
     st.info("None yet. A run trains a network on a dataset and evaluates it on images it has never seen.")
     st.page_link(keys.TRAIN, label="Start the first run", icon=":material/model_training:")
 names = {one.id: one.name for one in datasets}
-for run in runs[_shown_page(len(runs), "runs-page")]:
+for run in runs[_shown(len(runs), "runs-page")]:
     _run_row(run, names)

@@ -12,7 +12,7 @@ from core.data.splits import split_dataset
 from core.errors import InputError
 from core.runs.launch import start_run
 from core.runs.model_size import model_size
-from core.runs.store import Run, list_runs
+from core.runs.store import list_runs
 from core.workspace import Workspace
 from core.wording import count
 from pages._components import keys, readers
@@ -28,18 +28,22 @@ def _form(workspace: Workspace, datasets: list[Dataset]) -> None:
     chosen = keys.choose("Dataset", [one.id for one in datasets], keys.DATASET, dataset_labels(datasets))
     preset, values = draw_form()
     _changes(preset, values)
-    st.divider()
-    config, ready = None, False
+    with st.container(key="start-bar", gap="xsmall"):
+        _start(workspace, chosen, preset, values)
+
+
+def _start(workspace: Workspace, dataset_id: str, preset: str, values: dict[str, Any]) -> None:
+    config = None
     try:
-        dataset = open_dataset(workspace, chosen)
-        config = build_config({"data.dataset": chosen, **values}, preset)
-        _summary(workspace, dataset, config)
-        ready = True
+        dataset = open_dataset(workspace, dataset_id)
+        wanted = build_config({**values, "data.dataset": dataset_id}, preset)
+        _summary(workspace, dataset, wanted)
+        config = wanted
     except InputError as error:
         show_error(error)
-    if st.button("Start", type="primary", width="stretch", icon=":material/play_arrow:", disabled=not ready):
+    pressed = st.button("Start", type="primary", width="stretch", icon=":material/play_arrow:", disabled=config is None)
+    if pressed and config is not None:
         with guarded():
-            assert config is not None
             run = start_run(workspace, config, split_dataset(workspace, config))
             keys.remember(keys.RUN, run.id)
             st.rerun()
@@ -56,39 +60,25 @@ def _changes(preset: str, values: dict[str, Any]) -> None:
 def _summary(workspace: Workspace, dataset: Dataset, config: TrainConfig) -> None:
     sizes = readers.split_sizes(workspace, dataset, config.split)
     device = readers.device()
-    st.markdown(f"{count(sizes['train'])} train, {count(sizes['val'])} val, {count(sizes['test'])} test images")
     on_gpu = device.kind == "cuda" and config.runtime.device != "cpu"
-    st.markdown(f"On the GPU {escape(device.name)}" if on_gpu else f"On the CPU, {count(device.num_cores, 'core')}")
-    with st.container():
-        counted = model_size(workspace, config, dataset.num_classes) is not None
-        st.fragment(_parameters, run_every=None if counted else 1)(workspace, config, dataset.num_classes, counted)
+    where = f"on the GPU {device.name}" if on_gpu else f"on the CPU, {count(device.num_cores, 'core')}"
+    st.caption(
+        f"{count(sizes['train'])} train, {count(sizes['val'])} val and {count(sizes['test'])} test images, {escape(where)}"
+    )
+    counted = model_size(workspace, config, dataset.num_classes) is not None
+    st.fragment(_parameters, run_every=None if counted else 1)(workspace, config, dataset.num_classes, counted)
 
 
 def _parameters(workspace: Workspace, config: TrainConfig, num_classes: int, counted: bool) -> None:
     size = model_size(workspace, config, num_classes)
     if size is None:
-        st.markdown("Counting parameters \N{HORIZONTAL ELLIPSIS}")
+        st.caption("Counting parameters \N{HORIZONTAL ELLIPSIS}")
         return
     if not counted:
         st.rerun()
-    st.markdown(f"{count(size.parameters)} parameters, {count(size.trainable_parameters)} of them trained")
+    st.caption(f"{count(size.parameters)} parameters, {count(size.trainable_parameters)} of them trained")
     if size.note:
         st.warning(escape(size.note), icon=":material/warning:")
-
-
-def _answer(run: Run | None) -> str:
-    if run is None:
-        return "No run yet. Choose a dataset and a preset on the left and press Start; the curves appear here."
-    status = run.status
-    return {
-        "queued": "It is about to start.",
-        "running": f"It is at work: {status.phase or 'starting'}.",
-        "stopping": "It is stopping; the best weights so far are kept.",
-        "stopped": "It was stopped; the best weights so far are kept, and it can be resumed.",
-        "finished": "It finished and was evaluated on images it had never seen.",
-        "failed": "It failed. What happened is below; other runs are unaffected.",
-        "lost": "Its process is gone without a word. What it last wrote is below, and it can be resumed.",
-    }[status.state]
 
 
 workspace = Workspace.default()
@@ -101,10 +91,8 @@ else:
     st.info("This page trains a network on a dataset and shows how it learns. There is no dataset yet.")
     st.page_link(keys.OVERVIEW, label="Add a dataset on Overview", icon=":material/create_new_folder:")
 if not runs:
-    st.markdown(_answer(None))
+    st.markdown("No run yet. Choose a dataset and a preset on the left and press Start; the curves appear here.")
     st.stop()
-answer = st.empty()
 chosen = keys.choose("Run", [run.id for run in runs], keys.RUN, run_labels(runs))
 run = next(one for one in runs if one.id == chosen)
-answer.markdown(escape(_answer(run)))
 run_panel(run)

@@ -162,7 +162,8 @@ def main(folder: Path) -> int:
         try:
             dataset = _work(folder, status)
             speed = f"{dataset.images_per_s:,.0f} images/s"
-            outcome = {"state": "finished", "message": f"Indexed in {duration(dataset.seconds)}, {speed}.", "eta_s": 0.0}
+            message = f"Indexed in {duration(dataset.seconds)}, {speed}."
+            outcome = {"state": "finished", "message": message, "eta_s": 0.0}
         except IndexingStopped as stopped:
             outcome = {"state": "stopped", "message": str(stopped)}
         except DarkroomError as error:

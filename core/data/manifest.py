@@ -8,11 +8,11 @@ from pathlib import Path
 import pandas as pd
 
 from core.errors import DarkroomError
-from core.files import write_atomic
+from core.files import write_bytes
 
 MANIFEST = "manifest.parquet"
 
-# Missing text (split, and whatever of an unreadable file is not known) is pandas' NaN: ask with isna(), not with `is None`.
+# Missing text (a split not given, what is not known of an unreadable file) is pandas' NaN: ask with isna().
 COLUMNS: dict[str, str] = {
     "path": "str",  # relative to the dataset's root, POSIX
     "label": "str",
@@ -31,7 +31,7 @@ _IDENTITY = ["path", "label", "split", "content_hash", "error"]
 
 def write_manifest(folder: Path, frame: pd.DataFrame) -> None:
     """Store the table in `folder` in one step; an earlier one stays whole until the new one is complete."""
-    write_atomic(folder / MANIFEST, lambda aside: frame.to_parquet(aside, index=False, compression="zstd"))
+    write_bytes(folder / MANIFEST, frame.to_parquet(index=False, compression="zstd"))
 
 
 def read_manifest(folder: Path) -> pd.DataFrame:
@@ -47,7 +47,7 @@ def read_manifest(folder: Path) -> pd.DataFrame:
         frame = pd.read_parquet(path)
         return frame.astype({name: kind for name, kind in COLUMNS.items() if frame[name].dtype != kind})
     except (OSError, ValueError, KeyError) as error:  # pyarrow's own errors are ValueErrors
-        raise DarkroomError(f"The manifest {path} is damaged ({error}).", "Index the folder of images again.") from error
+        raise DarkroomError(f"The manifest {path} is damaged ({error}).", "Index the folder again.") from error
 
 
 def usable(frame: pd.DataFrame) -> pd.DataFrame:

@@ -131,5 +131,5 @@ def _end_job(folder: Path) -> None:
         return
     except psutil.TimeoutExpired as error:
         raise DarkroomError(
-            f"The process {identity.pid} that reads {folder.name} does not end.", "It waits for the disk; try again later."
+            f"The process {identity.pid} that reads {folder.name} does not end.", "It waits for the disk; try later."
         ) from error

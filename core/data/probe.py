@@ -1,7 +1,7 @@
 """Reads one image file completely and says what it is, or why it cannot be read; also the program of reading processes.
 
 As a program (`python -m core.data.probe ROOT`) it answers each line on standard input, a JSON list of paths, with one
-line, a JSON list of facts in the same order, until its input ends. It needs neither pandas nor torch, so it starts fast.
+line, a JSON list of facts in the same order, until its input ends. Without pandas and torch, so that it starts fast.
 """
 
 from __future__ import annotations
@@ -63,6 +63,8 @@ def probe(path: str) -> Facts:
         if image.getexif().get(_ORIENTATION) in _LYING:
             width, height = height, width
     except ImageReadError as error:
+        if isinstance(error.__cause__, MemoryError):
+            return facts._replace(error="There is not enough memory to decode it.")
         return facts._replace(error=error.message)
     return facts._replace(width=width, height=height, mode=mode, format=image.format)
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from core.data.probe import Facts, probe
 from core.workspace import REPOSITORY
 
-CHUNK = 64  # files a message: long enough to hide its cost, short enough for progress to move
+CHUNK = 32  # files a message: long enough to hide its cost, short enough for progress to move
 FEW = 200  # below this, starting processes takes longer than reading
 _MAX_PROCESSES = 16  # beyond this the disk is the limit
 _LOOK_EVERY_S = 0.2
@@ -42,6 +42,8 @@ def read_files(
     """
     report = on_progress or (lambda done: None)
     stopping = should_stop or (lambda: False)
+    if stopping():
+        raise ReadingStopped
     if len(paths) < FEW:
         facts = []
         for path in paths:

@@ -93,8 +93,8 @@ def resolve_root(path: str | Path) -> Path:
         nearest = next(parent for parent in root.parents if parent.exists())
         raise InputError(f"There is no folder {root}.", f"Check the path: it exists as far as {nearest}.")
     if not is_folder:
-        unpack = " An archive has to be unpacked first." if root.suffix.lower() in (".zip", ".tar", ".gz", ".7z") else ""
-        raise InputError(f"{root} is a file.", f"Give the folder that holds the images.{unpack}")
+        unpack = "Unpack it first and g" if root.suffix.lower() in (".zip", ".tar", ".gz", ".tgz", ".7z") else "G"
+        raise InputError(f"{root} is a file.", f"{unpack}ive the folder that holds the images.")
     return root
 
 
@@ -127,10 +127,11 @@ def recognise(root: Path) -> Recognised:
     if unlabelled:
         found.ignored["images without a class"] += len(unlabelled)
         found.notes.append(
-            f"{count(len(unlabelled), 'image')} left out, as neither folder nor name gives a class: {_named(unlabelled)}."
+            f"{count(len(unlabelled), 'image')} left out: neither folder nor name gives a class: {_named(unlabelled)}."
         )
     files = pd.DataFrame(labelled, columns=["path", "label", "split"]).astype("str")
-    recognised = Recognised(root, layout, files, dict(found.ignored), tuple(found.notes + _remarks(files, layout, found)))
+    notes = (*found.notes, *_remarks(files, layout, found))
+    recognised = Recognised(root, layout, files, dict(found.ignored), notes)
     _require_two_classes(recognised)
     return recognised
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 
+import numpy as np
 import pandas as pd
 
 from core.config import SplitConfig, TrainConfig
@@ -66,10 +67,11 @@ def split_dataset(ws: Workspace, config: TrainConfig) -> pd.DataFrame:
     return assign_splits(dataset.manifest(), config.split)
 
 
-def _draws(content_hashes: pd.Series, seed: int) -> list[str]:
-    """One lot an image: which ones are low depends on the seed and the content alone."""
+def _draws(content_hashes: pd.Series, seed: int) -> np.ndarray:
+    """One lot an image, uint64: which ones are low depends on the seed and the content alone."""
     key = seed.to_bytes(8, "little")
-    return [hashlib.blake2b(one.encode(), digest_size=8, key=key).hexdigest() for one in content_hashes]
+    lots = (hashlib.blake2b(one.encode(), digest_size=8, key=key).digest() for one in content_hashes.tolist())
+    return np.frombuffer(b"".join(lots), "<u8")
 
 
 def _sizes(num_distinct: pd.Series, fractions: dict[str, float]) -> dict[str, pd.Series]:
@@ -88,6 +90,6 @@ def _require_enough(num_distinct: pd.Series, least: int) -> None:
     named = ", ".join(f"{label!r} has {number}" for label, number in short.head(_MOST_NAMED).items())
     more = f" and {len(short) - _MOST_NAMED:,} more classes too few" if len(short) > _MOST_NAMED else ""
     raise InputError(
-        f"Every class needs at least {count(least, 'different readable image')} to train on and to divide: {named}{more}.",
+        f"Every class needs at least {count(least, 'different readable image')} to be divided: {named}{more}.",
         "Add images to these classes or take the classes out of the folder, then index it again.",
     )

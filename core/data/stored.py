@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import shutil
@@ -161,17 +162,23 @@ def publish(ws: Workspace, built: Path, name: str | None = None) -> Dataset:
     )
     _write(dataset)
     try:
-        if before is None:
-            os.rename(built, target)
-        else:
-            os.replace(built / MANIFEST, target / MANIFEST)
-            os.replace(built / DESCRIPTION, target / DESCRIPTION)
-            shutil.rmtree(built)
+        _move(built, target)
     except OSError as error:
         raise write_failure(target, error) from error
     published = read_dataset(target)
     assert published is not None
     return published
+
+
+def _move(built: Path, target: Path) -> None:
+    try:
+        os.rename(built, target)
+    except OSError as error:
+        if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
+            raise
+        os.replace(built / MANIFEST, target / MANIFEST)
+        os.replace(built / DESCRIPTION, target / DESCRIPTION)
+        shutil.rmtree(built)
 
 
 def _write(dataset: Dataset) -> None:

@@ -19,7 +19,10 @@ def class_counts(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def imbalance_ratio(counts: pd.DataFrame) -> float:
-    """Images of the largest class for each of the smallest, from `class_counts`: 1 is balanced, infinite if one is empty."""
+    """Images of the largest class over those of the smallest, from `class_counts`.
+
+    1 is balanced; infinite where a class has no readable image.
+    """
     if counts.empty:
         return 1.0
     smallest = counts["images"].min()
@@ -29,7 +32,7 @@ def imbalance_ratio(counts: pd.DataFrame) -> float:
 def size_histograms(frame: pd.DataFrame) -> pd.DataFrame:
     """How many images have which width and height: side ("width" or "height"), low, high, images.
 
-    Bins are whole pixels, low <= side < high, of equal width for each side, at most `HISTOGRAM_BINS`, empty ones included.
+    Bins are whole pixels, low <= side < high, all of one width, at most `HISTOGRAM_BINS` a side, empty ones included.
     """
     good = usable(frame)
     tables = []

@@ -57,7 +57,7 @@ def thumbnail(ws: Workspace, dataset_id: str, content_hash: str, size: int) -> t
                 return data, "image/jpeg"
             data = file.path.read_bytes()
         except OSError as error:
-            problem = ImageReadError(f"The file cannot be read: {error.strerror}.", "Put it back, or index the folder again.")
+            problem = ImageReadError(f"The file cannot be read: {error.strerror}.", "Index the folder again.")
             continue
         if not untouched and hash_of(data) != content_hash:
             problem = ImageReadError("The file was changed after it was indexed.", "Index the folder again.")
@@ -82,7 +82,7 @@ class _Lookup:
 
     def __init__(self, root: Path, frame: pd.DataFrame) -> None:
         good = frame[frame["error"].isna()]
-        hashes = np.array([int(text, 16) for text in good["content_hash"]], np.uint64)
+        hashes = np.array([int(text, 16) for text in good["content_hash"].tolist()], np.uint64)
         order = np.argsort(hashes, kind="stable")
         self._root = root
         self._hashes = hashes[order]

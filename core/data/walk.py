@@ -109,7 +109,7 @@ class _Walk:
         with os.scandir(place) as entries:
             listed = list(entries)
         self.visited.add((about.st_dev, about.st_ino))
-        deeper = []
+        deeper: list[str] = []
         for entry in listed:
             if entry.name.startswith(".") or entry.name == "__MACOSX":
                 continue

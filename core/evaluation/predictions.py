@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from core.errors import DarkroomError, ImageReadError, InputError
-from core.files import write_atomic
+from core.files import write_bytes
 from core.preprocess import PreprocessSpec, read_pixels
 
 PREDICTIONS = "predictions.parquet"
@@ -98,7 +98,7 @@ def predict_manifest(
 
 def write_predictions(run_folder: Path, frame: pd.DataFrame) -> None:
     """Keep the table as the run's `predictions.parquet`, replacing an earlier one in one step."""
-    write_atomic(run_folder / PREDICTIONS, lambda aside: frame.to_parquet(aside, index=False))
+    write_bytes(run_folder / PREDICTIONS, frame.to_parquet(index=False))
 
 
 def read_predictions(run_folder: Path) -> pd.DataFrame | None:

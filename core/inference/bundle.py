@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from core.errors import DarkroomError
-from core.files import read_json, write_atomic, write_json
+from core.files import read_json, write_bytes, write_json
 from core.preprocess import PreprocessSpec
 
 WEIGHTS, META, ONNX = "model.safetensors", "model.json", "model.onnx"
@@ -56,13 +56,13 @@ def write_bundle(
     summary: dict[str, Any],
 ) -> Bundle:
     """Write weights and description; a graph made from other weights is removed first, so the two never disagree."""
-    from safetensors.numpy import save_file
+    from safetensors.numpy import save
 
     folder.mkdir(parents=True, exist_ok=True)
     (folder / ONNX).unlink(missing_ok=True)
     (folder / META).unlink(missing_ok=True)
     contiguous = {name: np.ascontiguousarray(value) for name, value in weights.items()}
-    write_atomic(folder / WEIGHTS, lambda aside: save_file(contiguous, aside))
+    write_bytes(folder / WEIGHTS, save(contiguous))
     bundle = Bundle(folder, architecture, classes, spec, summary, None)
     _write_meta(bundle)
     return bundle

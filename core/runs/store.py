@@ -13,7 +13,7 @@ import pandas as pd
 from core import jobs
 from core.config import TrainConfig, parse_config
 from core.errors import DarkroomError, InputError
-from core.files import read_json, read_jsonl, tail_text, write_atomic, write_json
+from core.files import read_json, read_jsonl, tail_text, write_bytes, write_json
 from core.workspace import Workspace
 
 CONFIG, MANIFEST, METRICS = "config.json", "manifest.parquet", "metrics.jsonl"
@@ -76,7 +76,7 @@ def create_run(workspace: Workspace, config: TrainConfig, manifest: pd.DataFrame
     """
     run = _claim_folder(workspace, config)
     write_json(run.folder / CONFIG, config.model_dump())
-    write_atomic(run.folder / MANIFEST, lambda aside: manifest.to_parquet(aside, index=False))
+    write_bytes(run.folder / MANIFEST, manifest.to_parquet(index=False))
     jobs.prepare(run.folder)
     return run
 

@@ -227,7 +227,7 @@ def _state(
         "best_weights": progress.best_weights,
         "model": model.state_dict(),
         "optimizer": optimizer.state_dict(),
-        "schedule_step": schedule.last_epoch,
+        "schedule": schedule.state_dict(),
         "rng": torch.get_rng_state(),
         "cuda_rng": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
     }
@@ -241,9 +241,7 @@ def _restore(
 ) -> Progress:
     model.load_state_dict(saved["model"])
     optimizer.load_state_dict(saved["optimizer"])
-    schedule.load_state_dict({"last_epoch": saved["schedule_step"], "_step_count": saved["schedule_step"] + 1})
-    # Not recomputed from last_epoch: the optimizer already holds the learning rate of the next step.
-    schedule._last_lr = [group["lr"] for group in optimizer.param_groups]
+    schedule.load_state_dict(saved["schedule"])
     torch.set_rng_state(saved["rng"].cpu())
     if saved["cuda_rng"] and torch.cuda.is_available():
         torch.cuda.set_rng_state_all([state.cpu() for state in saved["cuda_rng"]])

@@ -9,6 +9,7 @@ import json
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from io import BytesIO
 from pathlib import Path
 from typing import Any, Literal
 
@@ -21,7 +22,7 @@ from core.data.datasets import Dataset, open_dataset
 from core.data.manifest import usable
 from core.errors import DarkroomError, InputError
 from core.evaluation.evaluate import evaluate_run
-from core.files import append_jsonl, write_atomic, write_bytes
+from core.files import append_jsonl, write_bytes
 from core.inference.bundle import Bundle, write_bundle
 from core.inference.export import add_onnx
 from core.jobs import StatusWriter
@@ -229,7 +230,10 @@ class _Job:
         return self.status.stop_requested
 
     def _save_checkpoint(self, state: dict[str, Any]) -> None:
-        write_atomic(self.run.folder / CHECKPOINT, lambda aside: torch.save(state, aside))
+        # By way of memory: writing to a full disk, torch raises an error that does not say so.
+        buffer = BytesIO()
+        torch.save(state, buffer)
+        write_bytes(self.run.folder / CHECKPOINT, buffer.getvalue())
 
     def _load_checkpoint(self) -> dict[str, Any] | None:
         path = self.run.folder / CHECKPOINT

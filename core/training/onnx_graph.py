@@ -12,7 +12,7 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from core.files import write_atomic
+from core.files import write_bytes
 
 _TRACE_BATCH = 2  # not 1: the exporter would take a batch of one for a constant
 
@@ -38,7 +38,7 @@ def export_onnx(module: nn.Module, example_shape: tuple[int, ...], path: Path, i
             verbose=False,
         )
     assert program is not None
-    write_atomic(path, lambda aside: program.save(str(aside), external_data=False))
+    write_bytes(path, program.model_proto.SerializeToString())
 
 
 def backbone_graph(backbone: nn.Module, size: int, folder: Path) -> Path:
@@ -65,7 +65,7 @@ def join_head(backbone: Path, head: nn.Module, num_features: int, path: Path) ->
         second = onnx.compose.add_prefix(second, "head/", rename_inputs=False, rename_outputs=False)
         second.ir_version = first.ir_version
         merged = onnx.compose.merge_models(first, second, io_map=[("features", "head_input")])
-        write_atomic(path, lambda aside: onnx.save(merged, str(aside)))
+        write_bytes(path, merged.SerializeToString())
     finally:
         head_path.unlink(missing_ok=True)
 

@@ -38,14 +38,11 @@ def add_dataset(workspace: Workspace) -> None:
 
 def _ask(workspace: Workspace) -> None:
     with st.form("add-dataset", border=False):
-        text = st.text_input(
-            "Folder with images",
-            placeholder="/home/me/photos",
-            help="A path on the machine Darkroom runs on. The images stay where they are and are never changed.",
-        )
+        text = st.text_input("Folder with images", placeholder="/home/me/photos")
         st.caption(
-            "One folder a class, train / val / test folders with class folders inside, or flat files named "
-            "label.N.jpg. Nothing is stored before you have seen what was found."
+            "A path on the machine Darkroom runs on: one folder a class, train / val / test folders with class folders "
+            "inside, or files named label.N.jpg. The images stay where they are and are never changed, and nothing is "
+            "stored before you have seen what was found."
         )
         if st.form_submit_button("Look", type="primary", icon=":material/search:"):
             with guarded(), st.spinner("Listing the folder"):

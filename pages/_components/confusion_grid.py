@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import numpy as np
 import streamlit as st
@@ -117,15 +118,17 @@ def confusion_grid(
     classes: list[str],
     as_shares: bool,
     picked: tuple[str, str] | None,
+    on_pick: Callable[[str, str], None],
     key: str,
-) -> tuple[str, str] | None:
-    """Draw the matrix; returns (true class, predicted class) of a cell that was just clicked, else None.
+) -> None:
+    """Draw the matrix.
 
     Args:
         counts: images, shape (C, C), rows true, columns predicted.
         shares: `counts` divided by the row's sum, 0..1; gives each cell its colour.
         as_shares: write shares into the cells in place of counts.
-        picked: the cell whose images are shown at present.
+        picked: the cell whose images are shown at present, as (true class, predicted class).
+        on_pick: called with true and predicted class of a cell that was clicked, before the page is drawn again.
     """
     cells = [
         [
@@ -139,10 +142,13 @@ def confusion_grid(
         for i, true in enumerate(classes)
     ]
     at = [classes.index(picked[0]), classes.index(picked[1])] if picked else None
-    result = _component(
-        data={"classes": classes, "cells": cells, "picked": at}, key=key, on_picked_change=lambda: None
-    )
-    return (classes[result.picked[0]], classes[result.picked[1]]) if result.picked else None
+
+    def clicked() -> None:
+        cell = st.session_state[key].picked
+        if cell:
+            on_pick(classes[cell[0]], classes[cell[1]])
+
+    _component(data={"classes": classes, "cells": cells, "picked": at}, key=key, on_picked_change=clicked)
 
 
 def _strength(share: float) -> int:

@@ -13,6 +13,7 @@ from core.data.summary import find_image
 from core.wording import bytes_size, count
 from pages._components import keys
 from pages._components.gallery import PIXEL_ART_BELOW
+from pages._components.text import escape
 
 _CSS = """
 :host { display: block; }
@@ -66,6 +67,7 @@ def image_view(dataset: Dataset, rows: pd.DataFrame, content_hash: str) -> None:
     if st.button("Back", icon=":material/arrow_back:"):
         keys.leave_image(dataset.id)
     row = find_image(rows, content_hash)
+    st.markdown(f"{escape(row['path'])} in {escape(dataset.name)}, of class **{escape(row['label'])}**.")
     pixel_art = max(row["width"], row["height"]) < PIXEL_ART_BELOW
     _component(
         data={

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
+from typing import Any, TypeVar
 
 import streamlit as st
+
+T = TypeVar("T")
 
 PAGES = Path(__file__).resolve().parent.parent
 OVERVIEW, EXPLORE, TRAIN, EVALUATE, CLASSIFY = (
@@ -14,6 +17,7 @@ OVERVIEW, EXPLORE, TRAIN, EVALUATE, CLASSIFY = (
 
 # Query parameters: what a link, a bookmark or a second tab opens.
 DATASET, RUN, IMAGE, PENDING = "dataset", "run", "image", "adding"
+VIEW, CLASS, PAGE, TRUE, PREDICTED = "view", "class", "page", "true", "predicted"
 
 _CAME_FROM = "came-from"
 
@@ -39,10 +43,60 @@ def choose(label: str, ids: Sequence[str], key: str, show: Callable[[str], str] 
 
     def picked() -> None:
         st.query_params[key] = st.session_state[widget]
+        _start_over(CLASS, PAGE, TRUE, PREDICTED)
 
     st.selectbox(label, ids, format_func=show, key=widget, on_change=picked, help=help)
     st.session_state[f"{key}-choice"] = choice
     return choice
+
+
+def linked(key: str, read: Callable[[str], T | None], default: T) -> dict[str, Any]:
+    """Arguments that tie a widget to the address: `st.pagination(9, **linked("page", page_number(9), 1))`.
+
+    Streamlit's own `bind="query-params"` is not used, as no link within the page could set a parameter bound so.
+
+    Args:
+        key: the query parameter.
+        read: from the parameter's text to a value of the widget, None where it is not one.
+        default: the value without a parameter, which it takes out of the address again.
+    """
+    widget = f"{key}-linked"
+    asked = st.query_params.get(key)
+    value = None if asked is None else read(asked)
+    st.session_state[widget] = default if value is None else value
+
+    def changed() -> None:
+        now = st.session_state[widget]
+        if now == default:
+            st.query_params.pop(key, None)
+        else:
+            st.query_params[key] = str(now)
+        if key != PAGE:
+            _start_over(PAGE)
+
+    return {"key": widget, "on_change": changed}
+
+
+def _start_over(*parameters: str) -> None:
+    """What is listed has changed, so these are no longer about it."""
+    for parameter in parameters:
+        st.query_params.pop(parameter, None)
+
+
+def one_of(options: Collection[str]) -> Callable[[str], str | None]:
+    """Reader for `linked`: one of the options."""
+    return lambda text: text if text in options else None
+
+
+def page_number(num_pages: int) -> Callable[[str], int | None]:
+    """Reader for `linked`: a page number from 1."""
+    return lambda text: int(text) if text.isdecimal() and 1 <= int(text) <= num_pages else None
+
+
+def page_of(num_rows: int, rows_a_page: int, key: str) -> int:
+    """The page a long list is at, from 1; draws the pages to choose from where there are more than one."""
+    num_pages = max(1, -(-num_rows // rows_a_page))
+    return st.pagination(num_pages, **linked(key, page_number(num_pages), 1)) if num_pages > 1 else 1
 
 
 def remember(key: str, value: str) -> None:
@@ -51,9 +105,9 @@ def remember(key: str, value: str) -> None:
     st.query_params[key] = value
 
 
-def open_image(dataset_id: str, content_hash: str, page: Path, **query: str) -> None:
-    """Go to an image's own view, keeping where its Back button leads."""
-    st.session_state[_CAME_FROM] = (str(page), query)
+def open_image(dataset_id: str, content_hash: str, page: Path) -> None:
+    """Go to an image's own view, keeping what its Back button leads to: `page` as it stands now."""
+    st.session_state[_CAME_FROM] = (str(page), st.query_params.to_dict())
     st.switch_page(EXPLORE, query_params={DATASET: dataset_id, IMAGE: content_hash})
 
 

@@ -32,7 +32,9 @@ def started(run: Run) -> str:
 
 def run_labels(runs: Sequence[Run]) -> Callable[[str], str]:
     """From a run's id to when it was started and on what; a state is left out, since it changes while one looks."""
-    named = {run.id: f"{started(run)}, {_dataset_of(run)} ({run.id})" for run in runs}
+    short = {run.id: f"{started(run)}, {_dataset_of(run)}" for run in runs}
+    times = Counter(short.values())
+    named = {run_id: label if times[label] == 1 else f"{label} ({run_id})" for run_id, label in short.items()}
     return named.__getitem__
 
 

@@ -16,8 +16,7 @@ IMAGES_A_PAGE = 48
 
 def predicted_images(run: Run, images: pd.DataFrame, key: str) -> None:
     """Draw one page of `images`, rows of the predictions table; a click opens the image's own view."""
-    num_pages = -(-len(images) // IMAGES_A_PAGE)
-    page = st.pagination(num_pages, key=f"{key}-page") if num_pages > 1 else 1
+    page = keys.page_of(len(images), IMAGES_A_PAGE, keys.PAGE)
     shown = images.iloc[(page - 1) * IMAGES_A_PAGE : page * IMAGES_A_PAGE]
     if shown.empty:
         return
@@ -37,4 +36,4 @@ def predicted_images(run: Run, images: pd.DataFrame, key: str) -> None:
     ]
     picked = gallery(tiles, "Classified images", key=f"{key}-gallery")
     if picked:
-        keys.open_image(dataset_id, picked, keys.EVALUATE, **st.query_params.to_dict())
+        keys.open_image(dataset_id, picked, keys.EVALUATE)

@@ -23,6 +23,15 @@ from pages._components.text import escape
 _METRICS = {"loss": "Loss (nats)", "accuracy": "Accuracy (%)"}
 _SERIES = {"train": "training", "val": "validation"}
 _COLOURS = [charts.PALETTE[0], charts.PALETTE[1]]
+_ANSWERS = {
+    "queued": "It is about to start.",
+    "running": "It is at work.",
+    "stopping": "It is stopping; the best weights so far are kept.",
+    "stopped": "It was stopped; the best weights so far are kept, and it can be resumed.",
+    "finished": "It finished and was evaluated on images it had never seen.",
+    "failed": "It failed; other runs are unaffected.",
+    "lost": "Its process is gone without a word. What it last wrote is below, and it can be resumed.",
+}
 _LIVE_POINTS = 2000  # a line; more than a screen has pixels
 
 
@@ -83,7 +92,7 @@ def _heading(run: Run, status: Status) -> None:
     config = run.config
     st.markdown(
         f"{state_text(status.state)} **{escape(config.data.dataset)}**, {escape(config.model.architecture)}, "
-        f"started {started(run)}"
+        f"started {started(run)}. {_ANSWERS[status.state]}"
     )
     if status.message and status.state not in ("failed", "lost"):
         st.caption(escape(status.message))

@@ -1,0 +1,238 @@
+"""The dashboard as tests meet it: a real server process, and what a person can see and do in its pages."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import parse_qs, urlencode, urlsplit
+
+import pytest
+
+from core.jobs import ProcessIdentity
+from core.runs.store import Run, list_runs, open_run
+from core.workspace import REPOSITORY, Workspace
+from tests.waiting import wait_until
+
+if os.environ.get("DARKROOM_REQUIRE_BROWSER") != "1":  # else the import below fails, and so does whoever imports this
+    pytest.importorskip("playwright.sync_api", reason="Playwright is missing: pip install -r requirements-dev.txt")
+from playwright.sync_api import Dialog, Locator, Page, expect
+
+HEADINGS = {
+    "overview": "What is in this workspace?",
+    "explore": "What is in this dataset?",
+    "train": "How does training go?",
+    "evaluate": "How good is this model?",
+    "classify": "What is in this image?",
+}
+ARTIFACTS = REPOSITORY / "tests" / "artifacts"
+WIDE, NARROW = 1280, 390  # pixels
+PATIENCE_S = 60  # what a busy machine may take to draw a page or start a process
+RUN_S = 180  # ... and to finish a small run
+expect.set_options(timeout=1000 * PATIENCE_S)
+
+
+def environment(home: Path) -> dict[str, str]:
+    """What processes of the workspace `home` are started with."""
+    return {**os.environ, "DARKROOM_HOME": str(home)}
+
+
+def train(home: Path, dataset: str, epochs: int) -> Run:
+    """Train from scratch by the command line and wait for the end."""
+    command = [sys.executable, "-m", "core", "train", "--data", dataset, "--preset", "from-scratch", "--json"]
+    command += ["--optim.epochs", str(epochs)]
+    env = environment(home)
+    done = subprocess.run(command, cwd=REPOSITORY, env=env, capture_output=True, text=True, timeout=RUN_S)
+    assert done.returncode == 0, done.stderr
+    return open_run(Workspace(home), json.loads(done.stdout.splitlines()[-1])["run"])
+
+
+def worker(run: Run) -> ProcessIdentity:
+    """The process that trains the run, by what it says of itself."""
+    status = run.status
+    assert status.pid is not None and status.process_start_time is not None, status
+    return ProcessIdentity(status.pid, status.process_start_time)
+
+
+def end_runs(home: Path) -> None:
+    """Kill every worker in the workspace that still lives."""
+    for run in list_runs(Workspace(home)):
+        if run.status.pid is not None and worker(run).is_alive():
+            os.kill(worker(run).pid, signal.SIGKILL)
+
+
+@dataclass(frozen=True)
+class Server:
+    """`streamlit run app.py`, in a session of its own, over the workspace `home`."""
+
+    home: Path
+    port: int
+    process: subprocess.Popen[bytes]
+
+    @classmethod
+    def start(cls, home: Path) -> Server:
+        """Start it on a free port and wait until it answers; its output goes to a file beside `home`."""
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            port = probe.getsockname()[1]
+        command = [sys.executable, "-m", "streamlit", "run", "app.py", "--server.port", str(port)]
+        command += ["--server.headless", "true"]
+        with open(home.parent / f"server-{port}.log", "wb") as log:
+            process = subprocess.Popen(
+                command,
+                cwd=REPOSITORY,
+                env=environment(home),
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+        server = cls(home, port, process)
+        wait_until(server._answers, f"the server to answer, see {log.name}", PATIENCE_S)
+        return server
+
+    def stop(self) -> None:
+        """End this one process, as a service manager would."""
+        self.process.send_signal(signal.SIGTERM)
+        try:
+            self.process.wait(20)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+
+    def url(self, page: str, **query: str) -> str:
+        """The address of a page, as in a bookmark."""
+        path = "" if page == "overview" else page  # the first page lives at the root
+        return f"http://127.0.0.1:{self.port}/{path}" + (f"?{urlencode(query)}" if query else "")
+
+    def _answers(self) -> bool:
+        assert self.process.poll() is None, "the server ended at once"
+        try:
+            return urllib.request.urlopen(self.url("_stcore/health"), timeout=5).status == 200
+        except (urllib.error.URLError, OSError):
+            return False
+
+
+@contextlib.contextmanager
+def serving(home: Path) -> Iterator[Server]:
+    """A server for as long as the block lasts."""
+    server = Server.start(home)
+    try:
+        yield server
+    finally:
+        server.stop()
+
+
+class Visitor:
+    """Somebody with a browser tab; what no page may do, such as open a dialog, is noted in `surprises`."""
+
+    def __init__(self, tab: Page, server: Server) -> None:
+        self.tab = tab
+        self.server = server
+        self.surprises: list[str] = []
+        tab.set_default_timeout(1000 * PATIENCE_S)
+        tab.on("dialog", self._dialog)
+        tab.on("pageerror", lambda error: self.surprises.append(f"script error: {error}"))
+
+    def open(self, page: str, **query: str) -> None:
+        """Follow a link to a page and wait until it is drawn."""
+        self.tab.goto(self.server.url(page, **query))
+        self.arrives(page)
+
+    def arrives(self, page: str) -> None:
+        """Wait until that page is drawn."""
+        expect(self.tab.get_by_role("heading", level=1)).to_have_text(HEADINGS[page])
+        self.settles()
+
+    def settles(self) -> None:
+        """Wait until the script has run and all it sent is drawn."""
+        expect(self.tab.locator('[data-testid="stApp"][data-test-script-state="notRunning"]')).to_be_visible()
+        expect(self.tab.get_by_test_id("stSkeleton")).to_have_count(0)
+
+    def sees(self, text: str | re.Pattern[str], within_s: float = PATIENCE_S) -> None:
+        """Wait until the text can be read somewhere on the page."""
+        expect(self.tab.get_by_text(text).filter(visible=True).first).to_be_visible(timeout=1000 * within_s)
+
+    def finds_no_fault(self) -> None:
+        """There is neither an error on the page, nor anything unexpected in the browser."""
+        for kind in ("stException", "stAlertContentError"):
+            expect(self.tab.get_by_test_id(kind)).to_have_count(0)
+        assert not self.surprises
+
+    def press(self, button: str) -> None:
+        self.tab.get_by_role("button", name=button, exact=True).click()
+
+    def pick(self, radio: str) -> None:
+        """Press one segment of a segmented control."""
+        self.tab.get_by_role("radio", name=radio, exact=True).click()
+        self.settles()
+
+    def choose(self, label: str, option: str) -> None:
+        """Pick from a select box."""
+        self.tab.get_by_role("combobox", name=label, exact=True).click()
+        self.tab.get_by_role("option", name=option, exact=True).click()
+        self.settles()
+
+    def set_number(self, group: str, label: str, value: int) -> None:
+        """Type a number into the training form, opening its group first."""
+        fields = self.tab.locator(f".st-key-group-{group}")
+        fields.locator("summary").click()
+        field = fields.get_by_label(label, exact=True)
+        field.fill(str(value))
+        field.press("Enter")
+        self.settles()
+
+    def looks_at(self, folder: Path) -> None:
+        """Name a folder in Overview's form for adding a dataset."""
+        self.tab.get_by_text("Add a dataset").click()
+        self.tab.get_by_label("Folder with images").fill(str(folder))
+        self.press("Look")
+
+    def starts_training(self, epochs: int) -> Run:
+        """Fill in the form of Train and press Start; gives the run it opens."""
+        self.open("train", dataset="digits")
+        self.choose("Preset", "from-scratch")
+        self.set_number("optim", "Epochs", epochs)
+        self.set_number("stop", "Patience", 0)  # early stopping would make the length of the run a matter of luck
+        self.sees(f"optim.epochs 25 \N{RIGHTWARDS ARROW} {epochs}")
+        self.press("Start")
+        self.tab.wait_for_url("**run=*")
+        return open_run(Workspace(self.server.home), parse_qs(urlsplit(self.tab.url).query)["run"][0])
+
+    def figure(self, label: str) -> Locator:
+        """The value of a metric on the page."""
+        metric = self.tab.get_by_test_id("stMetric").filter(has=self.tab.get_by_text(label, exact=True))
+        return metric.get_by_test_id("stMetricValue")
+
+    def gallery(self, key: str) -> Locator:
+        """The images of a gallery, which are buttons."""
+        return self.tab.locator(f".st-key-{key} .grid button")
+
+    def photographs(self, name: str) -> None:
+        """Keep pictures of what stands on the page, light and dark; the width is the tab's."""
+        assert self.tab.viewport_size is not None
+        for theme, background in (("light", "rgb(255, 255, 255)"), ("dark", "rgb(20, 24, 29)")):
+            self.tab.emulate_media(color_scheme=theme)
+            expect(self.tab.get_by_test_id("stApp")).to_have_css("background-color", background)
+            self.finds_no_fault()
+            self.snap(f"{name}-{theme}-{self.tab.viewport_size['width']}")
+        self.tab.emulate_media(color_scheme="light")
+
+    def snap(self, name: str) -> None:
+        """Keep one picture in `tests/artifacts`."""
+        ARTIFACTS.mkdir(exist_ok=True)
+        self.tab.screenshot(path=ARTIFACTS / f"{name}.png")
+
+    def _dialog(self, dialog: Dialog) -> None:
+        self.surprises.append(f"dialog: {dialog.message}")
+        dialog.dismiss()

@@ -1,0 +1,67 @@
+"""Classes and folders named like markup stand on every page as the text they are."""
+
+from __future__ import annotations
+
+from core.data.datasets import list_datasets
+from core.workspace import Workspace
+from tests.browser.conftest import Visit
+from tests.browser.dashboard import Server, Visitor, expect, train
+from tests.conftest import ImageFolder
+
+CLASSES = [
+    "<script>alert(1)<script>",  # a slash cannot be in the name of a folder
+    "<img src=x onerror=alert(1)>",
+    "](x)",
+    "[go](javascript:alert(1))",
+    "**bold** $x^2$ :material-home:",
+    "\"double\" and 'single'",
+    "\u732b \u306d\u3053",
+]
+FOLDER = "](x) <img src=x onerror=alert(1)> \u732b"
+ALIVE = 'a[href="x"], a[href^="javascript"], img[src="x"], strong:text("bold"), .katex'  # what markup would have become
+
+
+def test_names_like_markup_are_shown_as_text(server: Server, visit: Visit, image_folder: ImageFolder) -> None:
+    folder = image_folder(name=FOLDER, counts=dict.fromkeys(CLASSES, 6))
+    visitor = visit(server)
+    visitor.open("overview")
+    visitor.looks_at(folder)
+    visitor.sees(str(folder))
+    _nothing_came_alive(visitor)
+    visitor.press("Add dataset")
+    visitor.arrives("explore")
+    expect(visitor.gallery("gallery")).to_have_count(6 * len(CLASSES))
+    assert {*visitor.gallery("gallery").locator(".line").all_inner_texts()} == {*CLASSES}
+    visitor.gallery("gallery").first.click()
+    visitor.press("Back")
+    for name in CLASSES:
+        visitor.choose("Class", name)
+        expect(visitor.gallery("gallery")).to_have_count(6)
+    for view in ("Classes", "Sizes", "Unreadable files", "Images"):
+        visitor.pick(view)
+        _nothing_came_alive(visitor)
+        visitor.snap(f"names-explore-{view.split()[0].lower()}")
+
+    dataset = next(one for one in list_datasets(Workspace(server.home)) if one.name == FOLDER)
+    run = train(server.home, dataset.id, epochs=1)
+    for page in ("overview", "train", "evaluate"):
+        visitor.open(page, run=run.id, dataset=dataset.id)
+        _nothing_came_alive(visitor)
+        visitor.snap(f"names-{page}")
+    expect(visitor.tab.locator(".st-key-confusion th.row")).to_have_text(sorted(CLASSES))
+    for view in ("Classes", "Mistakes", "Training curves"):
+        visitor.pick(view)
+        _nothing_came_alive(visitor)
+        visitor.snap(f"names-evaluate-{view.split()[0].lower()}")
+    visitor.open("classify", run=run.id)
+    visitor.tab.locator('[data-testid="stFileUploader"] input').set_input_files(next(folder.glob("*/0000.png")))
+    visitor.sees("1 image classified")
+    assert {*visitor.tab.locator(".st-key-answer-cards .label").all_inner_texts()} <= {*CLASSES}
+    _nothing_came_alive(visitor)
+    visitor.snap("names-classify")
+
+
+def _nothing_came_alive(visitor: Visitor) -> None:
+    visitor.settles()
+    expect(visitor.tab.locator(ALIVE)).to_have_count(0)
+    visitor.finds_no_fault()

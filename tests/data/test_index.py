@@ -1,0 +1,160 @@
+"""The manifest: every file a row, many processes or one, each file read once, and sources left as they were."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import psutil
+import pytest
+from PIL import Image
+
+from core.data.index import IndexingStopped, build_manifest
+from core.data.manifest import COLUMNS, fingerprint, read_manifest, usable, write_manifest
+from core.data.probe import probe
+from core.data.readers import CHUNK, FEW, ReadingStopped, read_files
+from core.data.sources import recognise
+from core.errors import DarkroomError
+
+ODD_NAMES = ['it\'s "one".PNG', "猫.png", "<script>alert(1)<.png", "](x).png", "a b\nc.png", "same.png", "same.PNG"]
+
+
+def test_every_file_is_a_row(image_folder: Callable[..., Path]) -> None:
+    root = image_folder()
+    sound = (root / "cat" / "0000.png").read_bytes()
+    for name in ODD_NAMES:
+        (root / "cat" / name).write_bytes(sound)
+    (root / "dog" / "zero.jpg").touch()
+    (root / "dog" / "short.png").write_bytes(sound[:300])
+    (root / "dog" / "png-inside.jpg").write_bytes(sound)
+    (root / "dog" / "gone.jpg").symlink_to(root / "nothing")
+    before = {path: (path.read_bytes(), path.stat().st_mtime_ns) for path in root.rglob("*") if path.is_file()}
+    frame = build_manifest(recognise(root))
+    assert {name: str(kind) for name, kind in frame.dtypes.items()} == COLUMNS
+    assert frame["path"].is_monotonic_increasing
+    assert len(frame) == 16 + len(ODD_NAMES) + 4
+    assert frame.loc[frame["error"].notna(), "path"].tolist() == ["dog/gone.jpg", "dog/short.png", "dog/zero.jpg"]
+    assert usable(frame)["width"].eq(24).all() and usable(frame)["height"].eq(18).all()
+    assert set(usable(frame)["format"]) == {"PNG"}
+    assert before == {path: (path.read_bytes(), path.stat().st_mtime_ns) for path in before}
+    write_manifest(root.parent, frame)
+    pd.testing.assert_frame_equal(read_manifest(root.parent), frame)
+
+
+def test_many_processes_give_what_one_gives(image_folder: Callable[..., Path]) -> None:
+    root = image_folder(counts={"a": FEW, "b": CHUNK + 1}, size=(5, 4))
+    (root / "a" / "broken.jpg").write_bytes(b"no")
+    recognised = recognise(root)
+    seen: list[tuple[int, int]] = []
+    frame = build_manifest(recognised, on_progress=lambda done, total: seen.append((done, total)))
+    one_by_one = [probe(str(root / path)) for path in recognised.files["path"]]
+    assert frame["content_hash"].tolist() == [facts.content_hash for facts in one_by_one]
+    assert frame["error"].notna().sum() == 1
+    assert seen == sorted(seen) and seen[-1] == (len(frame), len(frame))
+
+
+def test_unchanged_files_are_not_read_again(image_folder: Callable[..., Path]) -> None:
+    root = image_folder()
+    first = build_manifest(recognise(root))
+    paths = sorted(root.rglob("*.png"))
+    for path in paths[:4]:  # same size, same time: would show a hash of its own if it were opened
+        about = path.stat()
+        path.write_bytes(bytes(about.st_size))
+        os.utime(path, ns=(about.st_atime_ns, about.st_mtime_ns))
+    Image.fromarray(np.zeros((7, 9), np.uint8)).save(paths[4])
+    paths[5].unlink()
+    (root / "dog" / "new.png").write_bytes(paths[6].read_bytes())
+    second = build_manifest(recognise(root), previous=first)
+    old, new = first.set_index("path"), second.set_index("path")
+    kept = [path.relative_to(root).as_posix() for path in paths[:4] + paths[6:]]
+    assert (new.loc[kept, "content_hash"] == old.loc[kept, "content_hash"]).all()
+    assert new.loc["cat/0004.png", ["width", "height", "mode"]].tolist() == [9, 7, "L"]
+    assert set(new.index) - set(old.index) == {"dog/new.png"}
+    assert set(old.index) - set(new.index) == {"cat/0005.png"}
+
+
+def test_a_file_that_could_not_be_read_is_tried_again(image_folder: Callable[..., Path]) -> None:
+    root = image_folder()
+    target = root / "cat" / "0000.png"
+    sound, about = target.read_bytes(), target.stat()
+    target.write_bytes(bytes(len(sound)))
+    first = build_manifest(recognise(root))
+    assert first["error"].notna().sum() == 1
+    target.write_bytes(sound)
+    os.utime(target, ns=(about.st_atime_ns, about.st_mtime_ns))
+    assert build_manifest(recognise(root), previous=first)["error"].isna().all()
+
+
+@pytest.mark.parametrize("count", [20, FEW + CHUNK])
+def test_stopping_stores_nothing_and_leaves_no_process(image_folder: Callable[..., Path], count: int) -> None:
+    recognised = recognise(image_folder(counts={"a": count, "b": 3}, size=(5, 4)))
+    with pytest.raises(IndexingStopped):
+        build_manifest(recognised, should_stop=lambda: True)
+    assert not _reading_processes()
+
+
+def test_a_killed_reader_costs_nothing_that_is_sound(image_folder: Callable[..., Path]) -> None:
+    root = image_folder(counts={"a": 2}, size=(400, 400))
+    paths = [f"a/{n}.png" for n in range(8 * CHUNK)]
+    for path in paths:
+        os.link(root / "a" / "0000.png", root / path)
+    killed: list[int] = []
+
+    def kill_one(done: int) -> None:
+        for process in _reading_processes()[:1] if not killed else []:
+            process.kill()
+            killed.append(process.pid)
+
+    facts = read_files(root, paths, on_progress=kill_one)
+    assert killed
+    assert {one.error for one in facts} == {None} and len({one.content_hash for one in facts}) == 1
+    assert not _reading_processes()
+
+
+def test_a_failing_listener_leaves_no_process(image_folder: Callable[..., Path]) -> None:
+    root = image_folder(counts={"a": FEW + 1}, size=(5, 4))
+
+    def fail(done: int) -> None:
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        read_files(root, [path.relative_to(root).as_posix() for path in root.rglob("*.png")], on_progress=fail)
+    assert not _reading_processes()
+    with pytest.raises(ReadingStopped):
+        read_files(root, ["a/0000.png"], should_stop=lambda: True)
+
+
+def test_fingerprint_follows_content_and_not_order(image_folder: Callable[..., Path]) -> None:
+    frame = build_manifest(recognise(image_folder()))
+    assert fingerprint(frame) == fingerprint(frame.sample(frac=1, random_state=3))
+    others = {"label": "other", "split": "test", "content_hash": "0" * 16, "error": "Damaged.", "path": "x"}
+    for column, value in others.items():
+        changed = frame.copy()
+        changed.loc[0, column] = value
+        assert fingerprint(changed) != fingerprint(frame), column
+
+
+def test_a_missing_or_damaged_manifest_says_what_to_do(tmp_path: Path) -> None:
+    with pytest.raises(DarkroomError, match="has no manifest.*Index the folder"):
+        read_manifest(tmp_path)
+    for damage in (b"", b"PAR1 half a file"):
+        (tmp_path / "manifest.parquet").write_bytes(damage)
+        with pytest.raises(DarkroomError, match="damaged.*Index the folder"):
+            read_manifest(tmp_path)
+    pd.DataFrame({"path": ["a"]}).to_parquet(tmp_path / "manifest.parquet")
+    with pytest.raises(DarkroomError, match="damaged"):
+        read_manifest(tmp_path)
+
+
+def _reading_processes() -> list[psutil.Process]:
+    found = []
+    for process in psutil.Process().children():
+        try:
+            if "core.data.probe" in process.cmdline():
+                found.append(process)
+        except psutil.Error:
+            continue
+    return found

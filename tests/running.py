@@ -1,0 +1,41 @@
+"""Darkroom's command line as tests run it: a real process, its exit status and its last line."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from core.workspace import REPOSITORY
+
+# A tiny from-scratch training: about a second beside the import of torch.
+SMALL = {
+    "preset": "from-scratch",
+    "preprocess.image_size": 16,
+    "optim.epochs": 6,
+    "optim.batch_size": 16,
+    "stop.patience": 0,
+}
+SMALL_FLAGS = [part for name, value in SMALL.items() for part in (f"--{name}", str(value))]
+
+
+@dataclass(frozen=True)
+class Done:
+    """A finished command."""
+
+    status: int
+    result: dict[str, Any]
+    errors: str
+
+
+def darkroom(*arguments: object, home: Path | None = None, environment: dict[str, str] | None = None) -> Done:
+    """Run `python -m core ARGUMENTS --json`; `home` names another workspace than the environment's."""
+    variables = os.environ | ({"DARKROOM_HOME": str(home)} if home else {}) | (environment or {})
+    command = [sys.executable, "-m", "core", *map(str, arguments), "--json"]
+    done = subprocess.run(command, cwd=REPOSITORY, env=variables, capture_output=True, text=True, timeout=300)
+    lines = done.stdout.splitlines()
+    return Done(done.returncode, json.loads(lines[-1]) if lines else {}, done.stderr)

@@ -1,0 +1,66 @@
+"""A file is the old one or the new one, whatever happens in between."""
+
+from __future__ import annotations
+
+import errno
+from pathlib import Path
+
+import pytest
+
+from core.errors import DarkroomError, InputError
+from core.files import append_jsonl, read_json, read_jsonl, slug, tail_text, write_atomic, write_bytes, write_json
+from core.workspace import Workspace
+
+
+def test_a_failed_write_leaves_the_old_file_and_no_litter(tmp_path: Path) -> None:
+    path = tmp_path / "a.json"
+    write_json(path, {"n": 1})
+
+    def half(aside: Path) -> None:
+        aside.write_bytes(b'{"n": ')
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with pytest.raises(DarkroomError, match="disk is full"):
+        write_atomic(path, half)
+    assert read_json(path) == {"n": 1}
+    assert [entry.name for entry in tmp_path.iterdir()] == ["a.json"]
+
+
+def test_a_missing_folder_is_told_with_its_path(tmp_path: Path) -> None:
+    with pytest.raises(DarkroomError, match="nowhere"):
+        write_bytes(tmp_path / "nowhere" / "a", b"x")
+
+
+def test_an_unfinished_last_line_is_left_for_later(tmp_path: Path) -> None:
+    path = tmp_path / "m.jsonl"
+    assert read_jsonl(path) == []
+    append_jsonl(path, {"epoch": 1})
+    with open(path, "ab") as stream:
+        stream.write(b'{"epoch": 2')
+    assert read_jsonl(path) == [{"epoch": 1}]
+
+
+def test_damaged_json_is_an_error_that_names_the_file(tmp_path: Path) -> None:
+    (tmp_path / "a.json").write_text("{")
+    with pytest.raises(DarkroomError, match="a.json"):
+        read_json(tmp_path / "a.json")
+    assert read_json(tmp_path / "missing.json") is None
+
+
+def test_the_tail_of_a_log_starts_at_a_line(tmp_path: Path) -> None:
+    path = tmp_path / "log.txt"
+    path.write_text("".join(f"line {n}\n" for n in range(1000)))
+    tail = tail_text(path, 100)
+    assert tail.startswith("line ") and tail.endswith("line 999\n") and len(tail) <= 100
+    assert tail_text(tmp_path / "none") == ""
+
+
+@pytest.mark.parametrize(("text", "expected"), [("Dogs & Cats", "dogs-cats"), ("图片", "unnamed"), ("../x", "x")])
+def test_slugs_are_safe_in_paths(text: str, expected: str) -> None:
+    assert slug(text) == expected
+
+
+@pytest.mark.parametrize("name", ["../runs", "a/b", "", ".hidden", "a..b", "x\0y"])
+def test_ids_cannot_leave_the_workspace(tmp_path: Path, name: str) -> None:
+    with pytest.raises(InputError):
+        Workspace(tmp_path).run(name)

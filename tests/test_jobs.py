@@ -1,0 +1,119 @@
+"""What is said of a job is what is true of its process."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import asdict
+from pathlib import Path
+
+import psutil
+import pytest
+
+from core import jobs
+from core.files import write_json
+from tests.waiting import wait_until
+
+
+@pytest.fixture
+def sleeper() -> subprocess.Popen[bytes]:
+    process = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
+    yield process
+    process.kill()
+    process.wait()
+
+
+def _write(folder: Path, **changes: object) -> None:
+    write_json(folder / jobs.STATUS, asdict(jobs.Status(**{"state": "running", "heartbeat": time.time()} | changes)))
+
+
+def _identity(process: subprocess.Popen[bytes]) -> dict[str, object]:
+    found = jobs.identify(process.pid)
+    assert found is not None
+    return {"pid": found.pid, "process_start_time": found.start_time}
+
+
+def test_a_living_process_is_running(tmp_path: Path, sleeper: subprocess.Popen[bytes]) -> None:
+    _write(tmp_path, **_identity(sleeper))
+    assert jobs.read_status(tmp_path).state == "running"
+
+
+def test_a_killed_process_is_lost_even_while_it_is_a_zombie(tmp_path: Path, sleeper: subprocess.Popen[bytes]) -> None:
+    _write(tmp_path, **_identity(sleeper))
+    sleeper.kill()
+    wait_until(lambda: psutil.Process(sleeper.pid).status() == psutil.STATUS_ZOMBIE, "the killed process to be a zombie")
+    status = jobs.read_status(tmp_path)
+    assert status.state == "lost" and str(sleeper.pid) in status.message
+
+
+def test_a_recycled_process_number_is_not_taken_for_the_job(tmp_path: Path, sleeper: subprocess.Popen[bytes]) -> None:
+    identity = _identity(sleeper)
+    identity["process_start_time"] = float(str(identity["process_start_time"])) - 3600
+    _write(tmp_path, **identity)
+    assert jobs.read_status(tmp_path).state == "lost"
+    jobs.request_stop(tmp_path)
+    assert sleeper.poll() is None  # the stranger was not touched
+
+
+def test_silence_is_lost_although_the_process_exists(tmp_path: Path, sleeper: subprocess.Popen[bytes]) -> None:
+    _write(tmp_path, heartbeat=time.time() - 300, **_identity(sleeper))
+    status = jobs.read_status(tmp_path)
+    assert status.state == "lost" and "not been heard of" in status.message
+
+
+def test_an_ended_job_stays_what_it_was(tmp_path: Path) -> None:
+    _write(tmp_path, state="finished", pid=1, process_start_time=1.0, heartbeat=1.0)
+    assert jobs.read_status(tmp_path).state == "finished"
+
+
+def test_a_stop_request_shows_as_stopping(tmp_path: Path, sleeper: subprocess.Popen[bytes]) -> None:
+    _write(tmp_path, **_identity(sleeper))
+    jobs.request_stop(tmp_path)
+    assert jobs.read_status(tmp_path).state == "stopping"
+
+
+def test_a_job_that_never_started_is_queued_first_and_lost_later(tmp_path: Path) -> None:
+    jobs.prepare(tmp_path)
+    assert jobs.read_status(tmp_path).state == "queued"
+    assert jobs.read_status(tmp_path, now=time.time() + 60).state == "lost"
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", '{"state": 3', '"x"'])
+def test_a_damaged_status_file_is_lost_not_a_crash(tmp_path: Path, text: str) -> None:
+    (tmp_path / jobs.STATUS).write_text(text)
+    assert jobs.read_status(tmp_path).state == "lost"
+
+
+def test_a_launched_job_survives_its_parent_and_logs_to_its_folder(tmp_path: Path) -> None:
+    folder = tmp_path / "job"
+    folder.mkdir()
+    starter = (
+        "import sys; from pathlib import Path; from core import jobs; folder = Path(sys.argv[1]);"
+        "jobs.prepare(folder); print(jobs.launch(folder, 'tests.waiting', str(folder)).pid)"
+    )
+    done = subprocess.run([sys.executable, "-c", starter, str(folder)], capture_output=True, text=True, check=True)
+    pid = int(done.stdout)
+    wait_until(lambda: jobs.read_status(folder).state == "running", "the job to say it runs")
+    assert jobs.read_status(folder).pid == pid
+    assert os.getsid(pid) == pid  # a session of its own: no terminal and no Ctrl-C reaches it
+    jobs.request_stop(folder)
+    wait_until(lambda: jobs.read_status(folder).state == "stopped", "the job to stop")
+    assert "stopped cleanly" in (folder / jobs.LOG).read_text()
+
+
+def test_heartbeats_go_on_while_the_job_computes(tmp_path: Path) -> None:
+    with jobs.StatusWriter(tmp_path) as status:
+        status.update(message="busy")
+        first = jobs.read_status(tmp_path).heartbeat
+        wait_until(lambda: jobs.read_status(tmp_path).heartbeat > first, "a second heartbeat", timeout_s=20)
+    assert jobs.read_status(tmp_path).message == "busy"
+
+
+def test_a_frozen_job_is_found_out(tmp_path: Path, sleeper: subprocess.Popen[bytes]) -> None:
+    _write(tmp_path, **_identity(sleeper))
+    os.kill(sleeper.pid, signal.SIGSTOP)
+    later = time.time() + jobs.SILENT_AFTER_S + 1
+    assert jobs.read_status(tmp_path, now=later).state == "lost"
