@@ -7,7 +7,8 @@ import json
 import os
 import re
 import tempfile
-from collections.abc import Callable
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -16,28 +17,36 @@ from core.errors import DarkroomError
 _DISK_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 
-def write_atomic(path: Path, write: Callable[[Path], None]) -> None:
-    """Let `write` fill a temporary file beside `path`, flush it to disk, then rename it over `path`.
+def write_bytes(path: Path, data: bytes) -> None:
+    """Write `data` to a temporary file beside `path`, flush it to disk, then rename it over `path`.
 
     Raises:
         DarkroomError: the disk is full or the folder cannot be written; `path` is as it was.
     """
     aside: Path | None = None
     try:
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
-        os.close(handle)
-        aside = Path(name)
-        write(aside)
-        with open(aside, "rb") as written:
-            os.fsync(written.fileno())
-        os.chmod(aside, 0o644)  # mkstemp's 0600 would hide the file from other users of a shared workspace
-        os.replace(aside, path)
-        aside = None
-    except OSError as error:
-        raise write_failure(path, error) from error
+        with writing(path):
+            handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
+            aside = Path(name)
+            with os.fdopen(handle, "wb") as stream:
+                stream.write(data)
+                stream.flush()
+                os.fsync(stream.fileno())
+            os.chmod(aside, 0o644)  # mkstemp's 0600 would hide the file from other users of a shared workspace
+            os.replace(aside, path)
+            aside = None
     finally:
         if aside is not None:
             aside.unlink(missing_ok=True)
+
+
+@contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """Turn any OSError inside into words about writing `path`; see `write_failure`."""
+    try:
+        yield
+    except OSError as error:
+        raise write_failure(path, error) from error
 
 
 def write_failure(path: Path, error: OSError) -> DarkroomError:
@@ -50,13 +59,8 @@ def write_failure(path: Path, error: OSError) -> DarkroomError:
     return DarkroomError(f"{path} could not be written: {error.strerror or error}.", "Check the folder's permissions.")
 
 
-def write_bytes(path: Path, data: bytes) -> None:
-    """Replace `path` by `data` in one step (see `write_atomic`)."""
-    write_atomic(path, lambda aside: _put(aside, data))
-
-
 def write_json(path: Path, value: Any) -> None:
-    """Replace `path` by `value` as JSON in one step (see `write_atomic`)."""
+    """Replace `path` by `value` as JSON in one step (see `write_bytes`)."""
     write_bytes(path, json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False).encode())
 
 
@@ -77,11 +81,8 @@ def read_json(path: Path) -> Any | None:
 def append_jsonl(path: Path, row: dict[str, Any]) -> None:
     """Add one object as one line; a reader never takes an unfinished line for a whole one."""
     line = (json.dumps(row, ensure_ascii=False, allow_nan=False) + "\n").encode()
-    try:
-        with open(path, "ab") as stream:
-            stream.write(line)
-    except OSError as error:
-        raise write_failure(path, error) from error
+    with writing(path), open(path, "ab") as stream:
+        stream.write(line)
 
 
 def read_jsonl(path: Path) -> list[dict[str, Any]]:
@@ -108,7 +109,3 @@ def tail_text(path: Path, num_bytes: int = 6000) -> str:
 def slug(text: str) -> str:
     """A short name safe in a path and a URL: lower-case letters, digits and dashes, at most 40 characters."""
     return re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")[:40].strip("-") or "unnamed"
-
-
-def _put(path: Path, data: bytes) -> None:
-    path.write_bytes(data)

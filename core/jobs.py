@@ -18,7 +18,7 @@ import psutil
 
 from core.errors import DarkroomError
 from core.files import read_json, write_json
-from core.workspace import REPOSITORY
+from core.workspace import REPOSITORY, Workspace
 
 State = Literal["queued", "running", "stopping", "stopped", "finished", "failed", "lost"]
 ENDED: frozenset[str] = frozenset({"stopped", "finished", "failed", "lost"})
@@ -201,7 +201,8 @@ def launch(folder: Path, module: str, *arguments: str) -> ProcessIdentity:
             stdout=log,
             stderr=subprocess.STDOUT,
             start_new_session=True,
-            env={**os.environ, "PYTHONUNBUFFERED": "1"},
+            # By its full path: a relative DARKROOM_HOME would mean another folder in the child's working directory.
+            env={**os.environ, **Workspace.default().environment, "PYTHONUNBUFFERED": "1"},
         )
     identity = identify(child.pid) or ProcessIdentity(child.pid, time.time())
     write_json(folder / PROCESS, asdict(identity))

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from core.errors import InputError
-from core.files import write_failure
+from core.files import writing
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,120}")
@@ -24,6 +24,11 @@ class Workspace:
     def default(cls) -> Workspace:
         """The workspace named by the environment, created where it is missing."""
         return cls(Path(os.environ.get("DARKROOM_HOME") or REPOSITORY / "workspace").expanduser().resolve())
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """What a process needs in its environment to use this workspace, wherever it is started."""
+        return {"DARKROOM_HOME": str(self.root)}
 
     @property
     def datasets(self) -> Path:
@@ -67,10 +72,8 @@ class Workspace:
 
     def _made(self, *parts: str) -> Path:
         folder = self.root.joinpath(*parts)
-        try:
+        with writing(folder):
             folder.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise write_failure(folder, error) from error
         return folder
 
 

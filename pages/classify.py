@@ -9,9 +9,9 @@ import streamlit as st
 
 from core.errors import DarkroomError
 from core.inference.bundle import read_bundle
-from core.runs.store import Run, list_runs
-from core.workspace import Workspace
+from core.runs.store import Run, list_runs, summary
 from core.wording import count, percent
+from core.workspace import Workspace
 from pages._components import keys, readers
 from pages._components.answers import Shown, show_answers, shown_answer
 from pages._components.guard import show_error
@@ -20,7 +20,7 @@ from pages._components.text import escape
 
 SOURCES = ("Upload", "Camera")
 ANSWERS = "answers"  # session: digest of model, name and bytes -> answer
-LAST = "last-answers"  # session: (run, answers) shown last; Streamlit forgets uploads on a change of page, this does not
+LAST = "last-answers"  # session: (run, answers) shown last, since Streamlit forgets uploads on a change of page
 MOST_KEPT = 500
 CARDS_A_PAGE = 12
 
@@ -70,7 +70,8 @@ def _results(answers: list[Shown]) -> None:
     words = f"{count(len(answers) - len(unread), 'image')} classified"
     st.subheader(words + (f", {count(len(unread), 'file')} not" if unread else ""))
     page = keys.page_of(len(answers), CARDS_A_PAGE, keys.PAGE)
-    show_answers(answers[(page - 1) * CARDS_A_PAGE : page * CARDS_A_PAGE], key="answer-cards")
+    listed = unread + [answer for answer in answers if not answer.error]  # what went wrong must not hide on page 9
+    show_answers(listed[(page - 1) * CARDS_A_PAGE : page * CARDS_A_PAGE], key="answer-cards")
     st.caption("A confidence is the model's own; how far to trust it is what Evaluate shows.")
 
 
@@ -96,7 +97,7 @@ except DarkroomError as error:
     _without_onnx(run, error)
     st.stop()
 bundle = read_bundle(run.bundle)
-accuracy = (run.report() or {}).get("test_accuracy")
+accuracy = summary(run)["test_accuracy"]
 st.markdown(
     f"One of {count(len(bundle.classes), 'class', 'classes')}: {escape(', '.join(bundle.classes[:12]))}"
     + (" and more" if len(bundle.classes) > 12 else "")

@@ -13,11 +13,12 @@ from core.evaluation.curves import fit_remark
 from core.evaluation.metrics import normalise_rows
 from core.evaluation.predictions import cell, mistakes
 from core.runs.store import Run, list_runs
-from core.workspace import Workspace
 from core.wording import count, percent, percent_interval
+from core.workspace import Workspace
 from pages._components import keys, readers
 from pages._components.confusion_grid import MOST_CLASSES, confusion_grid
 from pages._components.figures import show_figure
+from pages._components.guard import fragment
 from pages._components.labels import run_labels
 from pages._components.predicted_images import predicted_images
 from pages._components.text import escape
@@ -44,7 +45,7 @@ def _pick(true: str, predicted: str) -> None:
     st.query_params.pop(keys.PAGE, None)
 
 
-@st.fragment
+@fragment
 def _confusion(run: Run, report: dict[str, Any]) -> None:
     classes, counts = report["classes"], np.asarray(report["confusion"])
     as_shares = st.segmented_control("Cells show", CELLS, default=CELLS[0], required=True) == CELLS[1]
@@ -97,15 +98,15 @@ def _classes(report: dict[str, Any]) -> None:
     )
 
 
-@st.fragment
-def _mistakes(run: Run) -> None:
+@fragment
+def _mistakes(run: Run, report: dict[str, Any]) -> None:
     rows = readers.predictions(run)
     wrong = None if rows is None else mistakes(rows)
     if wrong is None or wrong.empty:
         st.markdown("No predictions are stored with this run." if wrong is None else "Not one test image is wrong.")
         return
     st.markdown(
-        f"{count(len(wrong), 'test image')} of {count(int((rows['split'] == 'test').sum()))}, the most confident first. "
+        f"{count(len(wrong), 'test image')} of {count(report['num_test'])}, the most confident first. "
         "What the model is sure of and wrong about is often a wrong label."
     )
     predicted_images(run, wrong, key="mistakes")
@@ -121,7 +122,7 @@ def _curves(run: Run) -> None:
 
 
 st.title("How good is this model?")
-runs = [run for run in list_runs(Workspace.default()) if run.report()]
+runs = [run for run in list_runs(Workspace.default()) if readers.was_evaluated(run)]
 if not runs:
     st.info("This page shows how a trained model does on images it has never seen. No run has been evaluated yet.")
     st.page_link(keys.TRAIN, label="Train a model first", icon=":material/model_training:")
@@ -141,6 +142,6 @@ if view == VIEWS[0]:
 elif view == VIEWS[1]:
     _classes(report)
 elif view == VIEWS[2]:
-    _mistakes(run)
+    _mistakes(run, report)
 else:
     _curves(run)

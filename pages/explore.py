@@ -9,11 +9,12 @@ import streamlit as st
 from core import charts
 from core.data import summary, thumbnails
 from core.data.datasets import Dataset, list_datasets, open_dataset
-from core.workspace import Workspace
 from core.wording import count, significant
+from core.workspace import Workspace
 from pages._components import keys, readers
 from pages._components.figures import show_figure
 from pages._components.gallery import PIXEL_ART_BELOW, Tile, gallery
+from pages._components.guard import fragment
 from pages._components.image_view import image_view
 from pages._components.labels import dataset_labels, dataset_sentence
 from pages._components.text import escape
@@ -26,21 +27,22 @@ VIEWS = ("Images", "Classes", "Sizes", "Unreadable files")
 
 def _answer(dataset: Dataset) -> str:
     ratio = summary.imbalance_ratio(readers.dataset_tables(dataset)["classes"])
-    balance = (
-        f"the largest class has {significant(ratio)} times as many images as the smallest"
-        if math.isfinite(ratio)
-        else "at least one class has no readable image"
-    )
+    if ratio == 1:
+        balance = "every class has the same number of images"
+    elif math.isfinite(ratio):
+        balance = f"the largest class has {significant(ratio)} times as many images as the smallest"
+    else:
+        balance = "at least one class has no readable image"
     return f"{dataset_sentence(dataset)}; {balance}."
 
 
-@st.fragment
+@fragment
 def _images(dataset: Dataset) -> None:
     rows, classes = readers.dataset_rows(dataset), readers.dataset_tables(dataset)["classes"]
     labels = [ALL, *sorted(classes["label"])]
     label = st.selectbox("Class", labels, **keys.linked(keys.CLASS, keys.one_of(labels), ALL))
     chosen = None if label == ALL else label
-    num_images = int(classes["images"].sum() if chosen is None else classes.set_index("label")["images"][chosen])
+    num_images = int(dataset.num_images if chosen is None else classes.set_index("label")["images"][chosen])
     page = keys.page_of(num_images, IMAGES_A_PAGE, keys.PAGE)
     images, _ = summary.gallery_page(rows, chosen, page, IMAGES_A_PAGE)
     tiles = [

@@ -6,8 +6,8 @@ import streamlit as st
 
 from core.data.datasets import Dataset, list_datasets
 from core.runs.store import Run, list_runs, summary
-from core.workspace import Workspace
 from core.wording import bytes_size, count, percent
+from core.workspace import Workspace
 from pages._components import keys, readers
 from pages._components.add_dataset import add_dataset
 from pages._components.labels import dataset_sentence, started
@@ -20,7 +20,7 @@ ROWS = 10  # datasets or runs at a time
 def _next_step(datasets: list[Dataset], runs: list[Run]) -> None:
     """One suggestion, the step that comes first in what has not been done yet."""
     at_work = next((run for run in runs if not run.status.ended), None)
-    finished = next((run for run in runs if run.report()), None)
+    finished = next((run for run in runs if readers.was_evaluated(run)), None)
     if at_work:
         st.page_link(
             keys.TRAIN,
@@ -30,11 +30,18 @@ def _next_step(datasets: list[Dataset], runs: list[Run]) -> None:
         )
     elif finished:
         query = {keys.RUN: finished.id}
-        st.page_link(keys.EVALUATE, label="See how good the latest model is", query_params=query)
-        st.page_link(keys.CLASSIFY, label="Classify images of your own with it", query_params=query)
+        sign = ":material/fact_check:"
+        st.page_link(keys.EVALUATE, label="See how good the latest model is", icon=sign, query_params=query)
+        sign = ":material/image_search:"
+        st.page_link(keys.CLASSIFY, label="Classify images of your own with it", icon=sign, query_params=query)
     elif datasets:
-        st.page_link(keys.EXPLORE, label=f"Look at the images of {escape(datasets[0].name)}")
-        st.page_link(keys.TRAIN, label="Train a first model; Digits takes about a minute")
+        label = f"Look at the images of {escape(datasets[0].name)}"
+        st.page_link(
+            keys.EXPLORE, label=label, icon=":material/photo_library:", query_params={keys.DATASET: datasets[0].id}
+        )
+        st.page_link(
+            keys.TRAIN, label="Train a first model; Digits takes about a minute", icon=":material/model_training:"
+        )
     else:
         st.write("Add a folder of images below to begin.")
 
@@ -47,10 +54,11 @@ def _dataset_row(dataset: Dataset) -> None:
         icon=":material/photo_library:",
         query_params={keys.DATASET: dataset.id},
     )
-    facts.markdown(escape(dataset_sentence(dataset)))
-    facts.caption(escape(dataset.root))
-    if not dataset.root.is_dir():
-        facts.warning("Its folder is gone or was renamed; put it back to train on it.", icon=":material/folder_off:")
+    with facts.container(gap=None):
+        st.markdown(escape(dataset_sentence(dataset)))
+        st.caption(escape(dataset.root))
+        if not dataset.root.is_dir():
+            st.warning("Its folder is gone or was renamed; put it back to train on it.", icon=":material/folder_off:")
 
 
 def _run_row(run: Run, names: dict[str, str]) -> None:
@@ -59,8 +67,9 @@ def _run_row(run: Run, names: dict[str, str]) -> None:
     with state:
         state_badge(row["state"])
     dataset = names.get(row["dataset"], row["dataset"] or "unknown dataset")
-    what.markdown(f"{escape(dataset)}, {escape(row['architecture'] or 'unknown network')}, {started(run)}")
-    what.caption(escape(row["message"] or run.id))
+    with what.container(gap=None):
+        st.markdown(f"{escape(dataset)}, {escape(row['architecture'] or 'unknown network')}, {started(run)}")
+        st.caption(escape(run.id if row["state"] == "finished" and row["dataset"] else row["message"] or run.id))
     if row["test_accuracy"] is not None:
         result.markdown(f"{percent(row['test_accuracy'])} on test")
     with links.container(horizontal=True):
@@ -81,7 +90,11 @@ device = readers.device()
 
 st.title("What is in this workspace?")
 memory = f"{bytes_size(device.memory_bytes)} of memory"
-where = f"the GPU {device.name} with {memory}" if device.kind == "cuda" else f"the CPU: {count(device.num_cores, 'core')}, {memory}"
+where = (
+    f"the GPU {device.name} with {memory}"
+    if device.kind == "cuda"
+    else f"the CPU: {count(device.num_cores, 'core')}, {memory}"
+)
 st.markdown(
     f"{count(len(datasets), 'dataset')} with {count(sum(one.num_images for one in datasets), 'image')} and "
     f"{count(len(runs), 'run')}. Training will use {escape(where)}."
@@ -94,7 +107,9 @@ if not datasets:
     st.info("None yet. A dataset is a folder of images, each with a class; add one below.")
 for dataset in datasets[_shown(len(datasets), "datasets-page")]:
     _dataset_row(dataset)
-with st.expander("Add a dataset", icon=":material/create_new_folder:", expanded=keys.PENDING in st.query_params or not datasets):
+with st.expander(
+    "Add a dataset", icon=":material/create_new_folder:", expanded=keys.PENDING in st.query_params or not datasets
+):
     add_dataset(workspace)
 
 st.header("Runs")

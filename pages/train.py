@@ -13,11 +13,11 @@ from core.errors import InputError
 from core.runs.launch import start_run
 from core.runs.model_size import model_size
 from core.runs.store import list_runs
-from core.workspace import Workspace
 from core.wording import count
+from core.workspace import Workspace
 from pages._components import keys, readers
 from pages._components.config_form import back_to_preset, changes, draw_form
-from pages._components.guard import guarded, show_error
+from pages._components.guard import fragment, guarded, show_error
 from pages._components.labels import dataset_labels, run_labels
 from pages._components.run_panel import run_panel
 from pages._components.text import escape
@@ -62,11 +62,10 @@ def _summary(workspace: Workspace, dataset: Dataset, config: TrainConfig) -> Non
     device = readers.device()
     on_gpu = device.kind == "cuda" and config.runtime.device != "cpu"
     where = f"on the GPU {device.name}" if on_gpu else f"on the CPU, {count(device.num_cores, 'core')}"
-    st.caption(
-        f"{count(sizes['train'])} train, {count(sizes['val'])} val and {count(sizes['test'])} test images, {escape(where)}"
-    )
+    images = ", ".join(f"{count(sizes[split])} {split}" for split in ("train", "val", "test"))
+    st.caption(f"{images} images, {escape(where)}")
     counted = model_size(workspace, config, dataset.num_classes) is not None
-    st.fragment(_parameters, run_every=None if counted else 1)(workspace, config, dataset.num_classes, counted)
+    fragment(_parameters, run_every=None if counted else 1)(workspace, config, dataset.num_classes, counted)
 
 
 def _parameters(workspace: Workspace, config: TrainConfig, num_classes: int, counted: bool) -> None:

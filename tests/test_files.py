@@ -2,26 +2,31 @@
 
 from __future__ import annotations
 
-import errno
+import resource
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from core.errors import DarkroomError, InputError
-from core.files import append_jsonl, read_json, read_jsonl, slug, tail_text, write_atomic, write_bytes, write_json
+from core.files import append_jsonl, read_json, read_jsonl, slug, tail_text, write_bytes, write_json
 from core.workspace import Workspace
 
 
-def test_a_failed_write_leaves_the_old_file_and_no_litter(tmp_path: Path) -> None:
+@pytest.fixture
+def small_files() -> Iterator[int]:
+    """For a while, no file may grow beyond so many bytes: writing fails as it does on a full disk."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, before[1]))
+    yield 10_000
+    resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+def test_a_failed_write_leaves_the_old_file_and_no_litter(tmp_path: Path, small_files: int) -> None:
     path = tmp_path / "a.json"
     write_json(path, {"n": 1})
-
-    def half(aside: Path) -> None:
-        aside.write_bytes(b'{"n": ')
-        raise OSError(errno.ENOSPC, "No space left on device")
-
-    with pytest.raises(DarkroomError, match="disk is full"):
-        write_atomic(path, half)
+    with pytest.raises(DarkroomError, match="disk is full.*Free some space"):
+        write_bytes(path, b"x" * (small_files + 1))
     assert read_json(path) == {"n": 1}
     assert [entry.name for entry in tmp_path.iterdir()] == ["a.json"]
 

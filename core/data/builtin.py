@@ -14,6 +14,7 @@ from PIL import Image
 from core.data.index import index_into
 from core.data.stored import Dataset, publish, read_dataset
 from core.errors import DarkroomError
+from core.files import writing
 from core.workspace import Workspace
 
 DIGITS = "digits"
@@ -34,7 +35,8 @@ def ensure_builtin(ws: Workspace) -> Dataset:
             return dataset
         aside = ws.datasets / f".{DIGITS}.building"
         shutil.rmtree(aside, ignore_errors=True)  # left by a process that was killed
-        _write_images(aside / "images")
+        with writing(aside):
+            _write_images(aside / "images")
         index_into(aside, aside / "images", identity=DIGITS, name="Digits")
         shutil.rmtree(folder, ignore_errors=True)  # its images were deleted: make all of it anew
         return publish(ws, aside)

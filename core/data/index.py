@@ -16,7 +16,7 @@ from core.data.manifest import COLUMNS, read_manifest, usable, write_manifest
 from core.data.probe import Facts
 from core.data.readers import ReadingStopped, read_files
 from core.data.sources import Recognised, recognise
-from core.data.stored import Dataset, dataset_id, describe
+from core.data.stored import Dataset, dataset_id, folder_name, describe
 from core.errors import DarkroomError, InputError
 from core.files import read_json
 from core.jobs import StatusWriter
@@ -96,7 +96,7 @@ def index_into(
         )
     folder.mkdir(parents=True, exist_ok=True)
     write_manifest(folder, frame)
-    identity, name = identity or dataset_id(recognised.root), name or recognised.root.name or "root"
+    identity, name = identity or dataset_id(recognised.root), name or folder_name(recognised.root)
     return describe(folder, identity, name, recognised, frame, time.monotonic() - began)
 
 

@@ -19,6 +19,7 @@ from core.files import read_json, slug, write_failure, write_json
 from core.workspace import Workspace
 
 DESCRIPTION = "dataset.json"
+_SAYS_LITTLE = frozenset({"train", "training", "images", "data", "dataset"})
 _MAX_NAME = 80
 
 
@@ -62,7 +63,13 @@ class Dataset:
 def dataset_id(root: Path) -> str:
     """A readable id that is always the same for the same folder, whatever way leads to it."""
     resolved = os.path.realpath(root)
-    return f"{slug(os.path.basename(resolved))}-{hashlib.blake2b(os.fsencode(resolved), digest_size=3).hexdigest()}"
+    return f"{slug(folder_name(Path(resolved)))}-{hashlib.blake2b(os.fsencode(resolved), digest_size=3).hexdigest()}"
+
+
+def folder_name(root: Path) -> str:
+    """What to call the dataset in a folder: `dogs-vs-cats` for `dogs-vs-cats/train`, else the folder's own name."""
+    root = Path(os.path.realpath(root))
+    return (root.parent.name if root.name.lower() in _SAYS_LITTLE else root.name) or root.name or "root"
 
 
 def describe(

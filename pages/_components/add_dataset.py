@@ -9,10 +9,10 @@ from core.data.datasets import Dataset, accept, discard, list_datasets, look_at,
 from core.data.manifest import usable
 from core.data.summary import class_counts, unreadable
 from core.files import tail_text
-from core.workspace import Workspace
 from core.wording import count, duration
+from core.workspace import Workspace
 from pages._components import keys
-from pages._components.guard import guarded
+from pages._components.guard import fragment, guarded
 from pages._components.labels import dataset_sentence
 from pages._components.text import escape
 
@@ -26,7 +26,7 @@ def add_dataset(workspace: Workspace) -> None:
     with guarded():
         status, dataset = pending(workspace, pending_id)
         if not status.ended:
-            st.fragment(_progress, run_every=1)(workspace, pending_id)
+            fragment(_progress, run_every=1)(workspace, pending_id)
         elif dataset is not None:
             _review(workspace, pending_id, dataset)
         else:

@@ -68,7 +68,7 @@ def _preview(data: bytes) -> tuple[str, bool]:
 
 _CSS = """
 :host { display: block; }
-.answers { display: grid; gap: 1rem; grid-template-columns: repeat(auto-fill, minmax(min(100%, 26rem), 1fr));
+.answers { display: grid; gap: 1rem; grid-template-columns: repeat(auto-fill, minmax(min(100%, 22rem), 1fr));
   font-family: var(--st-font); color: var(--st-text-color); }
 article { display: flex; flex-wrap: wrap; gap: 0.9rem; border: 1px solid var(--st-border-color); padding: 0.75rem;
   border-radius: var(--st-base-radius); }

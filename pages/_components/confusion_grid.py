@@ -20,7 +20,7 @@ th.row { text-align: right; padding-right: 0.5rem; position: sticky; left: 0; z-
   background: var(--st-background-color); }
 th.column { padding: 0 0.25rem 0.25rem; vertical-align: bottom; }
 .many th.column span { writing-mode: vertical-rl; transform: rotate(180deg); max-height: 8rem; overflow: hidden; }
-caption, .axis { font-size: 0.78rem; color: var(--st-text-color); opacity: 0.85; text-align: left; padding-bottom: 0.25rem; }
+caption { font-size: 0.78rem; opacity: 0.85; text-align: left; padding-bottom: 0.25rem; }
 td { padding: 0; }
 button { all: unset; box-sizing: border-box; cursor: pointer; display: block; text-align: center;
   min-width: 2.9rem; padding: 0.45rem 0.3rem; border-radius: 0.2rem; border: 1px solid transparent; }

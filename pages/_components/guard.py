@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import functools
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import streamlit as st
 
@@ -23,6 +25,21 @@ def guarded() -> Iterator[None]:
         yield
     except DarkroomError as error:
         show_error(error)
+
+
+def fragment(draw: Callable[..., None], run_every: float | None = None) -> Callable[..., None]:
+    """`st.fragment` that shows a `DarkroomError` in its own place and leaves the rest of the page alone.
+
+    Args:
+        run_every: seconds between redraws, None where only a click inside redraws it.
+    """
+
+    @functools.wraps(draw)
+    def guarded_draw(*arguments: Any) -> None:
+        with guarded():
+            draw(*arguments)
+
+    return st.fragment(guarded_draw, run_every=run_every)
 
 
 def show_error(error: DarkroomError) -> None:

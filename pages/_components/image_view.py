@@ -18,7 +18,8 @@ from pages._components.text import escape
 _CSS = """
 :host { display: block; }
 .view { display: flex; flex-wrap: wrap; gap: 1.25rem; color: var(--st-text-color); font-family: var(--st-font); }
-.frame { flex: 3 1 20rem; box-sizing: border-box; align-self: flex-start; display: flex; align-items: center; justify-content: center; background: #8a8f96; padding: 0.5rem;
+.frame { flex: 3 1 20rem; box-sizing: border-box; align-self: flex-start;
+  display: flex; align-items: center; justify-content: center; background: #8a8f96; padding: 0.5rem;
   border-radius: var(--st-base-radius); min-height: 8rem; }
 img { display: block; max-width: 100%; max-height: 70vh; object-fit: contain; }
 img.pixels { image-rendering: pixelated; width: min(100%, 24rem); height: auto; }
@@ -26,7 +27,7 @@ dl { flex: 1 1 15rem; margin: 0; font-size: 0.9rem; }
 dt { opacity: 0.8; font-size: 0.8rem; margin-top: 0.6rem; }
 dt:first-child { margin-top: 0; }
 dd { margin: 0; overflow-wrap: anywhere; font-variant-numeric: tabular-nums; }
-p { margin: 0; color: #fff; background: #4b5158; padding: 0.3rem 0.6rem; border-radius: 0.25rem; font-family: var(--st-font); }
+p { margin: 0; color: #fff; background: #4b5158; padding: 0.3rem 0.6rem; border-radius: 0.25rem; }
 """
 
 _JS = """

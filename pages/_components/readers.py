@@ -14,8 +14,8 @@ from core.data.splits import split_dataset
 from core.evaluation.predictions import PREDICTIONS, read_predictions
 from core.inference.bundle import META, ONNX
 from core.inference.classifier import Classifier, open_classifier
-from core.runs.devices import Device, training_device
-from core.runs.store import MANIFEST, Run
+from core.runs.devices import training_device
+from core.runs.store import MANIFEST, REPORT, Run
 from core.workspace import Workspace
 
 device = st.cache_resource(ttl=60, show_spinner=False)(training_device)
@@ -39,6 +39,11 @@ def split_sizes(workspace: Workspace, dataset: Dataset, split: SplitConfig) -> d
 def run_rows(run: Run) -> pd.DataFrame:
     """The images of a run with the split it used."""
     return _run_rows(str(run.folder), _changed(run.folder / MANIFEST), run)
+
+
+def was_evaluated(run: Run) -> bool:
+    """Whether the run has a report, without reading it: one damaged report must not hide the other runs."""
+    return (run.folder / REPORT).is_file()
 
 
 def predictions(run: Run) -> pd.DataFrame | None:

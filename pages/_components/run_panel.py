@@ -13,9 +13,9 @@ from core.jobs import Status
 from core.runs.launch import resume_run, stop_run
 from core.runs.store import Run
 from core.wording import count, duration, significant
-from pages._components import keys
+from pages._components import keys, readers
 from pages._components.figures import show_figure
-from pages._components.guard import guarded
+from pages._components.guard import fragment, guarded
 from pages._components.labels import started
 from pages._components.states import state_text
 from pages._components.text import escape
@@ -38,7 +38,7 @@ _LIVE_POINTS = 2000  # a line; more than a screen has pixels
 def run_panel(run: Run) -> None:
     """Draw the run; while it is at work the panel redraws itself every second and nothing else on the page."""
     at_work = not run.status.ended
-    st.fragment(_live if at_work else _ended, run_every=1 if at_work else None)(run)
+    fragment(_live if at_work else _ended, run_every=1 if at_work else None)(run)
 
 
 def _live(run: Run) -> None:
@@ -72,8 +72,10 @@ def _ended(run: Run) -> None:
             with guarded():
                 resume_run(run)
                 st.rerun()
-        if run.report():
-            st.page_link(keys.EVALUATE, label="Evaluate it", icon=":material/fact_check:", query_params={keys.RUN: run.id})
+        if readers.was_evaluated(run):
+            st.page_link(
+                keys.EVALUATE, label="Evaluate it", icon=":material/fact_check:", query_params={keys.RUN: run.id}
+            )
         if run.has_bundle:
             st.page_link(
                 keys.CLASSIFY, label="Classify with it", icon=":material/image_search:", query_params={keys.RUN: run.id}

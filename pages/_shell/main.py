@@ -20,8 +20,10 @@ def _builtin_once(workspace: Workspace) -> str:
 STYLE = """<style>
 [data-testid="stApp"] [data-testid^="stBaseButton-primary"] { color: light-dark(#ffffff, #0b1116); }
 [data-testid="stMainBlockContainer"] { padding-top: 3.5rem; }
-[data-testid="stMain"] [data-testid="stPageLink-NavLink"] p { text-decoration: underline; text-underline-offset: 0.2em; }
-[data-testid="stSidebar"] [data-testid="stLayoutWrapper"]:has(> .st-key-start-bar) { position: sticky; bottom: 0; z-index: 10; padding: 0.75rem 0;
+[data-testid="stMain"] [data-testid="stPageLink-NavLink"] p {
+  text-decoration: underline; text-underline-offset: 0.2em; }
+[data-testid="stSidebar"] [data-testid="stLayoutWrapper"]:has(> .st-key-start-bar) {
+  position: sticky; bottom: 0; z-index: 10; padding: 0.75rem 0;
   background: light-dark(#f6f7f9, #191e24); border-top: 1px solid light-dark(#cbd2d9, #3a434d); }
 </style>"""
 

@@ -38,7 +38,7 @@ HEADINGS = {
 ARTIFACTS = REPOSITORY / "tests" / "artifacts"
 WIDE, NARROW = 1280, 390  # pixels
 PATIENCE_S = 60  # what a busy machine may take to draw a page or start a process
-RUN_S = 180  # ... and to finish a small run
+RUN_S = 300  # ... and to finish a small run
 expect.set_options(timeout=1000 * PATIENCE_S)
 
 
@@ -195,7 +195,7 @@ class Visitor:
     def looks_at(self, folder: Path) -> None:
         """Name a folder in Overview's form for adding a dataset."""
         self.tab.get_by_text("Add a dataset").click()
-        self.tab.get_by_label("Folder with images").fill(str(folder))
+        self.tab.get_by_role("textbox", name="Folder with images").fill(str(folder))
         self.press("Look")
 
     def starts_training(self, epochs: int) -> Run:

@@ -27,7 +27,6 @@ def test_evaluate_and_open_a_confusion_cell(server: Server, digits_run: Run, vis
     expect(visitor.gallery("cell-gallery")).to_have_count(count)
     visitor.snap("evaluate-cell")
     visitor.gallery("cell-gallery").first.click()
-    visitor.arrives("explore")
     visitor.sees("Hash of its bytes")
     visitor.press("Back")
     visitor.arrives("evaluate")
@@ -61,9 +60,8 @@ def test_take_a_picture_and_get_ranked_classes(server: Server, digits_run: Run, 
     visitor.pick("Camera")
     visitor.tab.get_by_test_id("stCameraInputButton").click()
     visitor.sees("1 image classified")
-    shares = [
-        float(text.rstrip(" %")) for text in _answers(visitor).locator(".row span:nth-child(2)").all_inner_texts()
-    ]
+    words = _answers(visitor).locator(".row span:nth-child(2)").all_inner_texts()
+    shares = [float(text.rstrip(" %")) for text in words]
     assert len(shares) == 5 and shares == sorted(shares, reverse=True)
     visitor.snap("classify-camera")
     visitor.finds_no_fault()

@@ -18,6 +18,7 @@ from core.data.index import IndexingStopped
 from core.data.manifest import usable
 from core.errors import DarkroomError, InputError
 from core.workspace import REPOSITORY, Workspace
+from tests.conftest import ImageFolder
 
 
 def test_index_and_find_again(workspace: Workspace, image_folder: Callable[..., Path]) -> None:
@@ -158,3 +159,10 @@ def test_digits_by_several_processes_at_once(workspace: Workspace) -> None:
     answers = [json.loads(process.communicate(timeout=60)[0]) for process in started]
     assert answers == [[1797, 1797, answers[0][2], []]] * 3
     assert {place.name for place in workspace.datasets.iterdir()} <= {"digits", ".digits.lock"}
+
+
+def test_a_folder_called_train_is_named_after_the_one_it_is_in(
+    image_folder: ImageFolder, workspace: Workspace
+) -> None:
+    dataset = index_path(workspace, image_folder(name="dogs-vs-cats/train"))
+    assert dataset.name == "dogs-vs-cats" and dataset.id.startswith("dogs-vs-cats-")

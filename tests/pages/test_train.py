@@ -1,0 +1,127 @@
+"""Train's form is the config's own fields; what it starts is shown truthfully."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import psutil
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from core import jobs
+from core.config import PRESETS, build_config, flatten, knobs
+from core.data.datasets import index_path, open_dataset
+from core.files import write_json
+from core.runs.store import Run, create_run, list_runs
+from core.workspace import Workspace
+from tests.conftest import ImageFolder, Trained
+from tests.pages.conftest import OpenPage
+from tests.pages.reading import address, texts
+from tests.waiting import wait_until
+
+
+def test_every_knob_has_a_field_with_its_help_and_bounds(workspace: Workspace, open_page: OpenPage) -> None:
+    app = open_page("train", dataset="digits")
+    for knob in knobs():
+        if knob.group == "data":
+            continue
+        field = _field(app, knob.path)
+        assert field.label == knob.label and field.help.startswith(knob.help)
+        if knob.choices:
+            assert tuple(field.options) == knob.choices
+        elif knob.kind is not bool:
+            assert (field.min, field.max) == (knob.low, knob.high)
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+def test_a_preset_sets_every_field(preset: str, workspace: Workspace, open_page: OpenPage) -> None:
+    app = open_page("train", dataset="digits")
+    _field(app, "optim.epochs").set_value(77).run()
+    app.selectbox(key="preset").set_value(preset).run()
+    if preset == list(PRESETS)[0]:  # it was chosen already, so nothing changes by choosing it
+        assert "optim.epochs 10 \N{RIGHTWARDS ARROW} 77" in texts(app)
+        _button(app, "Back to the preset").click().run()
+    assert not app.exception
+    for path, value in flatten(build_config({}, preset)).items():
+        if not path.startswith("data."):
+            assert _field(app, path).value == pytest.approx(value), path
+
+
+def test_settings_that_do_not_go_together_cannot_be_started(workspace: Workspace, open_page: OpenPage) -> None:
+    app = open_page("train", dataset="digits")
+    _field(app, "model.architecture").set_value("small_cnn").run()
+    assert "small_cnn has no pretrained weights; use random" in texts(app)
+    assert _button(app, "Start").disabled and not app.exception
+
+
+def test_a_class_that_is_too_small_is_said_before_starting(
+    workspace: Workspace, open_page: OpenPage, image_folder: ImageFolder
+) -> None:
+    dataset = index_path(workspace, image_folder(counts={"cat": 8, "dog": 2}))
+    app = open_page("train", dataset=dataset.id)
+    assert "'dog' has 2" in texts(app) and _button(app, "Start").disabled
+
+
+def test_start_launches_a_run_that_stop_ends(workspace: Workspace, open_page: OpenPage) -> None:
+    app = open_page("train", dataset="digits")
+    app.selectbox(key="preset").set_value("from-scratch").run()
+    _field(app, "optim.epochs").set_value(500).run()
+    assert "1,259 train, 269 val, 269 test images" in texts(app)
+    _button(app, "Start").click().run()
+    assert not app.exception
+    (run,) = list_runs(workspace)
+    assert address(app, "run") == run.id
+    assert run.config.optim.epochs == 500 and run.config.model.architecture == "small_cnn"
+    wait_until(lambda: len(run.metrics()) > 0, "the first epoch")
+    _button(app.run(), "Stop").click().run()
+    wait_until(lambda: run.status.ended, "the run to stop")
+    app = open_page("train")  # another tab, with no word of the run in its address
+    assert run.status.state == "stopped" and "It was stopped; the best weights so far are kept" in texts(app)
+    assert _button(app, "Resume") and "parameters, " in texts(app)
+
+
+def test_a_run_whose_process_is_gone_is_lost_and_shows_its_log(workspace: Workspace, open_page: OpenPage) -> None:
+    open_page("overview")  # writes Digits out
+    run = _run_with_dead_process(workspace)
+    app = open_page("train", run=run.id)
+    assert "ended without a word" in texts(app) and "lost" in texts(app)
+    assert "the last thing it said" in app.code[0].value and _button(app, "Resume")
+
+
+def test_a_run_with_damaged_settings_does_not_hide_the_others(workspace: Workspace, open_page: OpenPage) -> None:
+    open_page("overview")
+    run = _run_with_dead_process(workspace)
+    (run.folder / "config.json").write_text("{")
+    assert "is not readable JSON" in texts(open_page("train", run=run.id))
+    assert "1 run" in texts(open_page("overview"))
+
+
+def test_a_finished_run_leads_on(with_run: Trained, open_page: OpenPage) -> None:
+    app = open_page("train", run=with_run.run.id)
+    assert "It finished and was evaluated" in texts(app) and len(app.get("plotly_chart")) == 2
+    assert {"Evaluate it", "Classify with it"} <= {link.proto.label for link in app.get("page_link")}
+
+
+def _field(app: AppTest, path: str) -> object:
+    key = f"knob-{path}"
+    found = [one for kind in ("selectbox", "toggle", "number_input") for one in app.get(kind) if one.key == key]
+    assert len(found) == 1, path
+    return found[0]
+
+
+def _button(app: AppTest, label: str) -> object:
+    return next(button for button in app.button if button.label == label)
+
+
+def _run_with_dead_process(workspace: Workspace) -> Run:
+    config = build_config({"data.dataset": "digits"}, "quick")
+    run = create_run(workspace, config, open_dataset(workspace, "digits").manifest())
+    write_json(run.folder / jobs.PROCESS, {"pid": _unused_pid(), "start_time": 1.0})
+    (run.folder / jobs.LOG).write_text("the last thing it said\n")
+    return run
+
+
+def _unused_pid() -> int:
+    return next(
+        pid for pid in range(2**22 - 1, 0, -1) if not psutil.pid_exists(pid) and not Path(f"/proc/{pid}").exists()
+    )
