@@ -2,9 +2,9 @@
 
     python benchmarks/first_light.py DATA TUTORIAL [--seeds 3]
 
-DATA is a folder of labelled photos, TUTORIAL the path of `tutorial.py`. Each training starts in an empty workspace, so nothing
-is cached, and the time counts from the start of the process. One JSON line a measurement; the tutorial runs one epoch of
-`resnet18-head`, and 15 are extrapolated from it.
+DATA is a folder of labelled photos, TUTORIAL the path of `tutorial.py`. Each training starts in an empty workspace, so
+nothing is cached, and the time counts from the start of the process. One JSON line a measurement; the tutorial runs one
+epoch of `resnet18-head`, and 15 are extrapolated from it.
 """
 
 from __future__ import annotations

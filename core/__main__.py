@@ -55,7 +55,9 @@ def build_parser() -> argparse.ArgumentParser:
     parser = _Parser(prog="python -m core", description="Darkroom without a browser.", allow_abbrev=False)
     verbs = parser.add_subparsers(title="verbs", metavar="VERB", required=True, parser_class=_Parser)
 
-    def verb(name: str, action: Callable[[argparse.Namespace], tuple[Result, int]], text: str) -> argparse.ArgumentParser:
+    def verb(
+        name: str, action: Callable[[argparse.Namespace], tuple[Result, int]], text: str
+    ) -> argparse.ArgumentParser:
         sub = verbs.add_parser(name, help=text, description=text, allow_abbrev=False)
         sub.set_defaults(verb=action)
         sub.add_argument("--json", action="store_true", help="end with one line of JSON")
@@ -92,11 +94,13 @@ def build_parser() -> argparse.ArgumentParser:
 def _index(options: argparse.Namespace) -> tuple[Result, int]:
     from core.data.datasets import index_path
 
-    dataset = index_path(Workspace.default(), Path(options.path), options.name, on_progress=_progress("index", options.json))
+    dataset = index_path(
+        Workspace.default(), Path(options.path), options.name, on_progress=_progress("index", options.json)
+    )
     _say(
         options,
-        f"{dataset.name}: {dataset.num_classes} classes, {dataset.num_images:,} images, {dataset.num_errors} unreadable; "
-        f"{dataset.images_per_s:,.0f} images/s.",
+        f"{dataset.name}: {dataset.num_classes} classes, {dataset.num_images:,} images, "
+        f"{dataset.num_errors} unreadable; {dataset.images_per_s:,.0f} images/s.",
     )
     return _dataset_row(dataset), 0
 
@@ -117,7 +121,8 @@ def _train(options: argparse.Namespace) -> tuple[Result, int]:
     if options.resume:
         if given or options.data or options.preset:
             raise InputError(
-                "--resume goes on with the settings the run was started with.", "Leave out --data, --preset and settings."
+                "--resume goes on with the settings the run was started with.",
+                "Leave out --data, --preset and settings.",
             )
         run = launch.resume_run(store.open_run(workspace, options.resume))
     else:
@@ -149,7 +154,8 @@ def _find_dataset(workspace: Workspace, options: argparse.Namespace) -> str:
         return known[options.data]
     if not Path(options.data).expanduser().exists() and os.sep not in options.data:
         raise InputError(
-            f"There is no dataset and no folder {options.data!r}.", f"Known datasets: {', '.join(sorted(set(known.values())))}."
+            f"There is no dataset and no folder {options.data!r}.",
+            f"Known datasets: {', '.join(sorted(set(known.values())))}.",
         )
     return index_path(workspace, Path(options.data), on_progress=_progress("index", options.json)).id
 
@@ -222,7 +228,12 @@ def _predict(options: argparse.Namespace) -> tuple[Result, int]:
         else:
             _say(options, f"{answer.name}: {answer.label} ({answer.confidence:.1%})")
             rows.append(
-                {"path": answer.name, "label": answer.label, "confidence": answer.confidence, "top": [list(t) for t in answer.top]}
+                {
+                    "path": answer.name,
+                    "label": answer.label,
+                    "confidence": answer.confidence,
+                    "top": [list(t) for t in answer.top],
+                }
             )
     num_failed = sum(answer.error is not None for answer in answers)
     status = 0 if not num_failed else 2 if num_failed == len(answers) else 1
@@ -266,7 +277,11 @@ def _progress(what: str, quiet: bool) -> Callable[[int, int], None]:
     def note(done: int, total: int) -> None:
         if sys.stderr.isatty() and not quiet:
             rate = done / max(1e-9, time.monotonic() - began)
-            print(f"\r{what}: {done:,} of {total:,}, {rate:,.0f} images/s ", end="\n" if done == total else "", file=sys.stderr)
+            print(
+                f"\r{what}: {done:,} of {total:,}, {rate:,.0f} images/s ",
+                end="\n" if done == total else "",
+                file=sys.stderr,
+            )
 
     return note
 

@@ -28,7 +28,10 @@ class SplitConfig(_Group):
     """How images are divided into train, val and test. Existing split folders are always kept as they are."""
 
     val_fraction: float = Field(
-        0.15, gt=0, le=0.45, description="Share of each class kept for choosing the best epoch. More steadies the choice."
+        0.15,
+        gt=0,
+        le=0.45,
+        description="Share of each class kept for choosing the best epoch. More steadies the choice.",
     )
     test_fraction: float = Field(
         0.15, gt=0, le=0.45, description="Share of each class kept for the final test, never seen in training."
@@ -40,7 +43,10 @@ class PreprocessConfig(_Group):
     """How an image becomes the square the network sees."""
 
     image_size: int = Field(
-        224, ge=16, le=512, description="Side of the square in pixels. Larger shows finer detail and costs its square in time."
+        224,
+        ge=16,
+        le=512,
+        description="Side of the square in pixels. Larger shows finer detail and costs its square in time.",
     )
     resize: Literal["squash", "pad", "crop"] = Field(
         "squash",
@@ -48,7 +54,8 @@ class PreprocessConfig(_Group):
         "pad keeps pixels and shape and adds grey borders, crop cuts the edges off.",
     )
     interpolation: Literal["bicubic", "bilinear", "nearest"] = Field(
-        "bicubic", description="How pixels are blended when the size changes. Match what pretrained weights were trained with."
+        "bicubic",
+        description="How pixels are blended when the size changes. Match what pretrained weights were trained with.",
     )
 
 
@@ -64,7 +71,8 @@ class ModelConfig(_Group):
         "pretrained", description="pretrained starts from ImageNet and needs few images; random starts from nothing."
     )
     tune: Literal["head", "all"] = Field(
-        "head", description="head trains the last layer on features computed once (seconds); all trains every layer (slower)."
+        "head",
+        description="head trains the last layer on features computed once (seconds); all trains every layer (slower).",
     )
     dropout: float = Field(
         0.2, ge=0, lt=1, description="Share of features hidden from the head at each step. More restrains over-fitting."
@@ -74,7 +82,9 @@ class ModelConfig(_Group):
 class AugmentConfig(_Group):
     """Random changes to training images, so that the network does not learn their exact pixels. Needs tune = all."""
 
-    horizontal_flip: bool = Field(False, description="Mirror half of the images. Not for digits, letters or anything handed.")
+    horizontal_flip: bool = Field(
+        False, description="Mirror half of the images. Not for digits, letters or anything handed."
+    )
     shift: float = Field(0.0, ge=0, le=0.5, description="Move images by up to this share of their side.")
     zoom: float = Field(0.0, ge=0, le=0.5, description="Enlarge or shrink images by up to this share.")
     rotate_degrees: float = Field(0.0, ge=0, le=180, description="Turn images by up to this many degrees either way.")
@@ -85,15 +95,18 @@ class AugmentConfig(_Group):
 class OptimConfig(_Group):
     """How weights are changed from batch to batch."""
 
-    epochs: int = Field(30, ge=1, le=1000, description="Passes over the training images. Early stopping may end sooner.")
+    epochs: int = Field(
+        30, ge=1, le=1000, description="Passes over the training images. Early stopping may end sooner."
+    )
     batch_size: int = Field(32, ge=1, le=4096, description="Images a step. Larger is faster and needs more memory.")
     optimizer: Literal["adamw", "adam", "sgd"] = Field(
-        "adamw", description="adamw suits most cases; sgd with momentum can end better when every layer is trained long."
+        "adamw",
+        description="adamw suits most cases; sgd with momentum can end better when every layer is trained long.",
     )
-    learning_rate: float = Field(
-        1e-3, gt=0, le=10, description="Size of a step. Too large diverges, too small crawls."
+    learning_rate: float = Field(1e-3, gt=0, le=10, description="Size of a step. Too large diverges, too small crawls.")
+    weight_decay: float = Field(
+        1e-2, ge=0, le=1, description="Pull of weights towards zero. More restrains over-fitting."
     )
-    weight_decay: float = Field(1e-2, ge=0, le=1, description="Pull of weights towards zero. More restrains over-fitting.")
     momentum: float = Field(0.9, ge=0, lt=1, description="Share of the last step kept in the next one (sgd only).")
     label_smoothing: float = Field(
         0.0, ge=0, lt=1, description="Share of certainty taken off each label. A little calms over-confident answers."
@@ -107,7 +120,10 @@ class ScheduleConfig(_Group):
         "cosine", description="cosine lowers the learning rate smoothly to zero; constant leaves it."
     )
     warmup_fraction: float = Field(
-        0.05, ge=0, le=0.5, description="Share of all steps in which the learning rate climbs from zero. Steadies the start."
+        0.05,
+        ge=0,
+        le=0.5,
+        description="Share of all steps in which the learning rate climbs from zero. Steadies the start.",
     )
 
 
@@ -127,12 +143,17 @@ class RuntimeConfig(_Group):
     """Where and how reproducibly the run computes."""
 
     seed: int = Field(0, ge=0, le=MAX_SEED, description="Fixes initial weights, order and augmentation of this run.")
-    device: Literal["auto", "cpu", "cuda"] = Field("auto", description="auto takes the GPU where there is one, else the CPU.")
+    device: Literal["auto", "cpu", "cuda"] = Field(
+        "auto", description="auto takes the GPU where there is one, else the CPU."
+    )
     num_workers: int = Field(
         2, ge=0, le=64, description="Processes that decode images when they do not all fit in memory."
     )
     memory_share: float = Field(
-        0.4, gt=0, le=0.9, description="Share of free memory that decoded images may fill; beyond it they are read every epoch."
+        0.4,
+        gt=0,
+        le=0.9,
+        description="Share of free memory that decoded images may fill; beyond it they are read every epoch.",
     )
 
 

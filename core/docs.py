@@ -39,13 +39,19 @@ def _knobs() -> str:
 def _presets() -> str:
     lines = ["| preset | for | sets |", "|---|---|---|"]
     for name, (purpose, values) in PRESETS.items():
-        lines.append(f"| `{name}` | {purpose} | {', '.join(f'{k} = {v}' for k, v in values.items()) or 'the defaults'} |")
+        lines.append(
+            f"| `{name}` | {purpose} | {', '.join(f'{k} = {v}' for k, v in values.items()) or 'the defaults'} |"
+        )
     return "\n".join(lines)
 
 
 def _files() -> str:
     lines = ["| file | what it is |", "|---|---|"]
-    for path in [REPOSITORY / "app.py", *sorted((REPOSITORY / "pages").rglob("*.py")), *sorted((REPOSITORY / "core").rglob("*.py"))]:
+    for path in [
+        REPOSITORY / "app.py",
+        *sorted((REPOSITORY / "pages").rglob("*.py")),
+        *sorted((REPOSITORY / "core").rglob("*.py")),
+    ]:
         lines.append(f"| `{path.relative_to(REPOSITORY).as_posix()}` | {_first_sentence(path)} |")
     return "\n".join(lines)
 

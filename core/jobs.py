@@ -185,7 +185,9 @@ def prepare(folder: Path, message: str = "Waiting to start.", created: float | N
     """
     (folder / STOP).unlink(missing_ok=True)
     (folder / PROCESS).unlink(missing_ok=True)
-    write_json(folder / STATUS, asdict(Status("queued", message, created=created or time.time(), heartbeat=time.time())))
+    write_json(
+        folder / STATUS, asdict(Status("queued", message, created=created or time.time(), heartbeat=time.time()))
+    )
 
 
 def launch(folder: Path, module: str, *arguments: str) -> ProcessIdentity:

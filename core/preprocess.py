@@ -132,9 +132,7 @@ def fit(image: Image.Image, spec: PreprocessSpec) -> Image.Image:
     scale = target / max(width, height)
     inner = (max(1, round(width * scale)), max(1, round(height * scale)))
     canvas = Image.new("RGB", (target, target), spec.padding)
-    canvas.paste(
-        image.resize(inner, resample, reducing_gap=3.0), ((target - inner[0]) // 2, (target - inner[1]) // 2)
-    )
+    canvas.paste(image.resize(inner, resample, reducing_gap=3.0), ((target - inner[0]) // 2, (target - inner[1]) // 2))
     return canvas
 
 

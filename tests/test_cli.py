@@ -31,7 +31,9 @@ def test_the_test_images_are_those_the_manifest_names(trained: Trained) -> None:
     predictions = pd.read_parquet(trained.run.folder / "predictions.parquet")
     manifest = trained.run.manifest()
     for split in ("val", "test"):
-        assert set(predictions[predictions["split"] == split]["path"]) == set(manifest[manifest["split"] == split]["path"])
+        assert set(predictions[predictions["split"] == split]["path"]) == set(
+            manifest[manifest["split"] == split]["path"]
+        )
     assert not set(predictions["path"]) & set(manifest[manifest["split"] == "train"]["path"])
     assert {"path", "split", "label", "predicted", "confidence", "loss"} <= set(predictions.columns)
 
@@ -72,7 +74,9 @@ def test_one_picture_in_every_kind_of_file_gets_the_same_answer(trained: Trained
 def test_files_that_are_no_images_are_accounted_for(trained: Trained, tmp_path: Path) -> None:
     (tmp_path / "text.jpg").write_text("hello")
     good = sorted(trained.images.rglob("*.png"))[0]
-    done = darkroom("predict", trained.run.id, tmp_path / "text.jpg", good, tmp_path / "none.png", home=trained.workspace.root)
+    done = darkroom(
+        "predict", trained.run.id, tmp_path / "text.jpg", good, tmp_path / "none.png", home=trained.workspace.root
+    )
     assert done.status == 1
     errors = [row.get("error") for row in done.result["predictions"]]
     assert "Not an image" in errors[0] and errors[1] is None and "no longer there" in errors[2]
@@ -90,7 +94,9 @@ def test_runs_are_listed_with_their_state(trained: Trained) -> None:
     assert [(row["run"], row["state"]) for row in done.result["runs"]] == [(trained.run.id, "finished")]
 
 
-def test_detach_returns_with_a_run_that_goes_on_and_can_be_resumed(image_folder: ImageFolder, workspace: Workspace) -> None:
+def test_detach_returns_with_a_run_that_goes_on_and_can_be_resumed(
+    image_folder: ImageFolder, workspace: Workspace
+) -> None:
     images = image_folder(counts={"cat": 30, "dog": 30})
     done = darkroom("train", "--data", images, *SMALL_FLAGS, "--optim.epochs", "300", "--detach")
     assert done.status == 0 and done.result["state"] in ("queued", "running")
@@ -115,7 +121,10 @@ def test_detach_returns_with_a_run_that_goes_on_and_can_be_resumed(image_folder:
         (["train"], "--data"),
         (["train", "--data", "nowhere"], "There is no dataset and no folder 'nowhere'. Known datasets: digits"),
         (["train", "--data", "/no/such/folder"], "/no/such/folder"),
-        (["train", "--data", "digits", "--optim.epochs", "0", "--optim.batch_size", "many"], "optim.batch_size = 'many'"),
+        (
+            ["train", "--data", "digits", "--optim.epochs", "0", "--optim.batch_size", "many"],
+            "optim.batch_size = 'many'",
+        ),
         (["train", "--data", "digits", "--optim.epoch", "3"], "--optim.epoch"),
         (["train", "--data", "digits", "--preset", "magic"], "quick"),
         (["predict", "no-such-run", "a.jpg"], "no run"),

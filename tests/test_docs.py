@@ -25,5 +25,7 @@ def test_every_dependency_has_its_reason() -> None:
     table = README.read_text(encoding="utf-8").split("## Why each dependency is here")[1]
     for name in ("requirements.txt", "requirements-dev.txt"):
         lines = (REPOSITORY / name).read_text().splitlines()
-        packages = [re.split(r"[=<>~\[]", line)[0].strip() for line in lines if line and not line.startswith(("-r", "#"))]
+        packages = [
+            re.split(r"[=<>~\[]", line)[0].strip() for line in lines if line and not line.startswith(("-r", "#"))
+        ]
         assert packages and all(package in table for package in packages)

@@ -44,7 +44,9 @@ def test_a_living_process_is_running(tmp_path: Path, sleeper: subprocess.Popen[b
 def test_a_killed_process_is_lost_even_while_it_is_a_zombie(tmp_path: Path, sleeper: subprocess.Popen[bytes]) -> None:
     _write(tmp_path, **_identity(sleeper))
     sleeper.kill()
-    wait_until(lambda: psutil.Process(sleeper.pid).status() == psutil.STATUS_ZOMBIE, "the killed process to be a zombie")
+    wait_until(
+        lambda: psutil.Process(sleeper.pid).status() == psutil.STATUS_ZOMBIE, "the killed process to be a zombie"
+    )
     status = jobs.read_status(tmp_path)
     assert status.state == "lost" and str(sleeper.pid) in status.message
 

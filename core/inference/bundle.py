@@ -87,10 +87,17 @@ def read_bundle(folder: Path) -> Bundle:
     try:
         spec = PreprocessSpec.from_dict(raw["preprocess"])
         bundle = Bundle(
-            folder, str(raw["architecture"]), [str(name) for name in raw["classes"]], spec, raw["training"], raw["parity"]
+            folder,
+            str(raw["architecture"]),
+            [str(name) for name in raw["classes"]],
+            spec,
+            raw["training"],
+            raw["parity"],
         )
     except (KeyError, TypeError, AttributeError) as error:
-        raise DarkroomError(f"{folder / META} is not a model description ({error}).", "Restore it or retrain.") from error
+        raise DarkroomError(
+            f"{folder / META} is not a model description ({error}).", "Restore it or retrain."
+        ) from error
     if spec.hash != raw.get("preprocess_hash"):
         raise DarkroomError(
             f"The preprocessing in {folder / META} does not match its hash: it was changed after training.",

@@ -47,7 +47,11 @@ def compare(
         same_label += int((expected.argmax(axis=1) == got.argmax(axis=1)).sum())
         num_images += len(pixels)
     agrees = num_images > 0 and worst_gap <= TOLERANCE
-    reason = "" if agrees else f"its probabilities differ from the weights' by up to {worst_gap:.2g} ({TOLERANCE:g} is allowed)"
+    reason = (
+        ""
+        if agrees
+        else f"its probabilities differ from the weights' by up to {worst_gap:.2g} ({TOLERANCE:g} is allowed)"
+    )
     if num_images == 0:
         reason = "there was no image to compare it on"
     return Parity(agrees, num_images, same_label, worst_gap, TOLERANCE, reason)

@@ -135,4 +135,3 @@ def summary(run: Run) -> dict[str, Any]:
     except DarkroomError as error:
         row["message"] = f"{status.message} {error}".strip()
     return row
-

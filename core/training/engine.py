@@ -72,7 +72,12 @@ class Totals:
 
 
 def fit(
-    model: nn.Module, train: Batches, val: Batches, recipe: Recipe, callbacks: Callbacks, saved: dict[str, Any] | None = None
+    model: nn.Module,
+    train: Batches,
+    val: Batches,
+    recipe: Recipe,
+    callbacks: Callbacks,
+    saved: dict[str, Any] | None = None,
 ) -> Progress:
     """Train until the last epoch, until it no longer improves, or until asked to stop.
 

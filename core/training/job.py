@@ -159,7 +159,9 @@ class _Job:
                 last_saved, unsaved = time.monotonic(), None
 
         progress = fit(model, train, val, self.recipe, Callbacks(self._on_step, on_epoch, self._should_stop), saved)
-        if unsaved is not None and is_complete(progress, self.recipe):  # after a stop mid-epoch the weights have moved on
+        if unsaved is not None and is_complete(
+            progress, self.recipe
+        ):  # after a stop mid-epoch the weights have moved on
             self._save_checkpoint(unsaved())
         if progress.best_epoch:
             model.load_state_dict(progress.best_weights)
@@ -175,9 +177,7 @@ class _Job:
             "best_epoch": progress.best_epoch,
             "num_epochs": progress.epoch,
         }
-        return write_bundle(
-            self.run.bundle, weights, self.config.model.architecture, self.classes, self.spec, summary
-        )
+        return write_bundle(self.run.bundle, weights, self.config.model.architecture, self.classes, self.spec, summary)
 
     def _export(self, bundle: Bundle, backbone_graph: Path | None) -> None:
         self._enter("exporting", "Exporting to ONNX and comparing it with the weights, image by image.")
@@ -210,7 +210,13 @@ class _Job:
         num_epochs = self.config.optim.epochs
         done, total = (epoch - 1) * num_steps + step, num_epochs * num_steps
         left_s = (total - done) * self.config.optim.batch_size / max(images_per_s, 1e-9)
-        extra = {"device": str(self.device), "epoch": epoch, "num_epochs": num_epochs, "step": step, "num_steps": num_steps}
+        extra = {
+            "device": str(self.device),
+            "epoch": epoch,
+            "num_epochs": num_epochs,
+            "step": step,
+            "num_steps": num_steps,
+        }
         self.status.progress(done, total, unit="steps", rate=images_per_s, eta_s=left_s, extra=extra)
 
     def _enter(self, phase: str, message: str) -> None:
@@ -242,7 +248,9 @@ class _Job:
         try:
             return torch.load(path, map_location="cpu", weights_only=True)
         except Exception as error:  # a damaged file makes the reader raise nearly anything
-            raise DarkroomError(f"{path} is damaged ({error}).", "Delete it to train this run from the start.") from error
+            raise DarkroomError(
+                f"{path} is damaged ({error}).", "Delete it to train this run from the start."
+            ) from error
 
     def _forget_epochs_after(self, epoch: int) -> None:
         """Metrics may run ahead of the checkpoint; those epochs are trained again and must not stand twice."""
@@ -266,6 +274,7 @@ def choose_device(wanted: str) -> torch.device:
 
 def _epoch_line(row: dict[str, Any], num_epochs: int) -> str:
     return (
-        f"Epoch {row['epoch']} of {num_epochs}: training loss {row['train_loss']:.4f}, accuracy {row['train_accuracy']:.1%}; "
+        f"Epoch {row['epoch']} of {num_epochs}: "
+        f"training loss {row['train_loss']:.4f}, accuracy {row['train_accuracy']:.1%}; "
         f"validation loss {row['val_loss']:.4f}, accuracy {row['val_accuracy']:.1%}; {row['images_per_s']:,.0f} images/s."
     )

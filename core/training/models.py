@@ -80,7 +80,7 @@ def offline_weights_file() -> Path:
 def missing_weights(model: ModelConfig) -> str:
     """What stands in the way of the pretrained weights, without going to the network; empty where nothing does."""
     if model.weights == "pretrained" and model.architecture == "resnet18" and not _resnet18_file().is_file():
-        return f"The pretrained weights of resnet18 are not on this machine; training will download them to {_resnet18_file()}."
+        return f"resnet18's pretrained weights are not on this machine; training downloads them to {_resnet18_file()}."
     return ""
 
 
@@ -130,7 +130,9 @@ def _load_resnet18(backbone: nn.Module) -> None:
     from torchvision.models import ResNet18_Weights
 
     file = _resnet18_file()
-    advice = "Use --model.architecture tf_efficientnet_lite0, whose weights come with Darkroom, or --model.weights random."
+    advice = (
+        "Use --model.architecture tf_efficientnet_lite0, whose weights come with Darkroom, or --model.weights random."
+    )
     try:
         state = ResNet18_Weights.IMAGENET1K_V1.get_state_dict(progress=False, check_hash=True, weights_only=True)
         backbone.load_state_dict({name: value for name, value in state.items() if not name.startswith("fc.")})
@@ -140,7 +142,9 @@ def _load_resnet18(backbone: nn.Module) -> None:
             f"Put the file there. {advice}",
         ) from error
     except (RuntimeError, pickle.UnpicklingError, EOFError, KeyError) as error:
-        raise InputError(f"{file} is damaged or not resnet18's weights.", f"Delete it and try again. {advice}") from error
+        raise InputError(
+            f"{file} is damaged or not resnet18's weights.", f"Delete it and try again. {advice}"
+        ) from error
 
 
 ARCHITECTURES: dict[str, Architecture] = {

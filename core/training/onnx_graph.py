@@ -18,7 +18,9 @@ from core.files import write_bytes
 _TRACE_BATCH = 2  # not 1: the exporter would take a batch of one for a constant
 
 
-def export_onnx(module: nn.Module, example_shape: tuple[int, ...], path: Path, input_name: str, output_name: str) -> None:
+def export_onnx(
+    module: nn.Module, example_shape: tuple[int, ...], path: Path, input_name: str, output_name: str
+) -> None:
     """Write `module`, as it is in evaluation mode, to `path` in one step.
 
     Args:
@@ -27,10 +29,15 @@ def export_onnx(module: nn.Module, example_shape: tuple[int, ...], path: Path, i
     module = deepcopy(module).cpu().eval().requires_grad_(False)
     for layer in module.modules():
         if hasattr(layer, "inplace"):
-            layer.inplace = False  # with gradients off this halves the exporter's work: 17 s to 8 s for EfficientNet-Lite0
+            layer.inplace = (
+                False  # with gradients off this halves the exporter's work: 17 s to 8 s for EfficientNet-Lite0
+            )
     example = torch.zeros(_TRACE_BATCH, *example_shape)
     logging.getLogger("torch.onnx").setLevel(logging.ERROR)
-    with contextlib.redirect_stdout(io.StringIO()), warnings.catch_warnings():  # the exporter talks; the log is for users
+    with (
+        contextlib.redirect_stdout(io.StringIO()),
+        warnings.catch_warnings(),
+    ):  # the exporter talks; the log is for users
         warnings.simplefilter("ignore")
         program = torch.onnx.export(
             module,

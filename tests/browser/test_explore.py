@@ -25,7 +25,7 @@ def test_register_a_folder_and_look_at_an_image(server: Server, visit: Visit, im
     visitor.snap("overview-review")
     visitor.press("Add dataset")
     visitor.arrives("explore")
-    visitor.sees("2 classes, 78 images, 1 unreadable, class folders; the largest class has 8.8 times as many")
+    visitor.sees("2 classes, 78 images, 1 unreadable, class folders; the largest class has 8.75 times as many")
 
     visitor.choose("Class", "dog")
     visitor.tab.get_by_role("button", name="Page 2").click()

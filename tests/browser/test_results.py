@@ -7,6 +7,7 @@ from pathlib import Path
 
 from playwright.sync_api import Locator
 
+from core.evaluation.predictions import read_predictions
 from core.runs.store import Run
 from tests.browser.conftest import Visit
 from tests.browser.dashboard import Server, Visitor, expect
@@ -38,7 +39,7 @@ def test_evaluate_and_open_a_confusion_cell(server: Server, digits_run: Run, vis
 
 
 def test_upload_images_and_read_their_classes(server: Server, digits_run: Run, visit: Visit, tmp_path: Path) -> None:
-    predictions = digits_run.predictions()
+    predictions = read_predictions(digits_run.folder)
     assert predictions is not None
     surest = predictions[predictions["label"] == predictions["predicted"]].nlargest(1, "confidence").iloc[0]
     digit = server.home / "datasets" / "digits" / "images" / surest["path"]
@@ -58,11 +59,13 @@ def test_take_a_picture_and_get_ranked_classes(server: Server, digits_run: Run, 
     visitor = visit(server)
     visitor.open("classify", run=digits_run.id)
     visitor.pick("Camera")
-    visitor.tab.get_by_test_id("stCameraInputButton").click()
+    visitor.tab.wait_for_function("() => document.querySelector('video')?.readyState === 4")  # the camera has warmed up
+    visitor.tab.get_by_role("button", name="Take Photo").click()
     visitor.sees("1 image classified")
-    words = _answers(visitor).locator(".row span:nth-child(2)").all_inner_texts()
-    shares = [float(text.rstrip(" %")) for text in words]
-    assert len(shares) == 5 and shares == sorted(shares, reverse=True)
+    figures = _answers(visitor).locator(".row span:nth-child(2)")
+    expect(figures).to_have_count(5)
+    shares = [float(text.rstrip(" %")) for text in figures.all_inner_texts()]
+    assert shares == sorted(shares, reverse=True)
     visitor.snap("classify-camera")
     visitor.finds_no_fault()
 

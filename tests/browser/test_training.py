@@ -8,6 +8,7 @@ from pathlib import Path
 
 from tests.browser.conftest import Visit
 from tests.browser.dashboard import RUN_S, Server, expect, serving, worker
+from tests.waiting import wait_until
 
 UNTIL_STOPPED = 500  # epochs, more than any test waits for
 
@@ -46,7 +47,8 @@ def test_a_run_is_found_again_and_stopped(server: Server, visit: Visit) -> None:
         expect(one.tab.get_by_role("button", name="Resume", exact=True)).to_be_enabled()
         expect(one.tab.get_by_role("link", name="Classify with it")).to_be_visible()
         one.finds_no_fault()
-    assert run.status.state == "stopped" and run.has_bundle and not worker(run).is_alive()
+    assert run.status.state == "stopped" and run.has_bundle
+    wait_until(lambda: not worker(run).is_alive(), "the worker to end")
     visitor.snap("train-stopped")
 
 

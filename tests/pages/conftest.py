@@ -2,26 +2,40 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 import streamlit as st
 from streamlit.testing.v1 import AppTest
 
-from core.workspace import REPOSITORY
+from core.data.datasets import ensure_builtin
+from core.workspace import REPOSITORY, Workspace
 from tests.conftest import Trained
 
 OpenPage = Callable[..., AppTest]
 
 
+@pytest.fixture(scope="session")
+def ready_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A workspace with Digits, made once: every test of a page would otherwise wait for its own."""
+    home = tmp_path_factory.mktemp("ready") / "home"
+    ensure_builtin(Workspace(home))
+    (home / "cache" / "model-sizes").mkdir(parents=True, exist_ok=True)
+    return home
+
+
 @pytest.fixture
-def open_page(monkeypatch: pytest.MonkeyPatch) -> OpenPage:
+def open_page(monkeypatch: pytest.MonkeyPatch, ready_home: Path) -> OpenPage:
     """Draws a page, as a link with these query parameters does, and makes sure that nothing went wrong.
 
     Call as `open_page("explore", dataset="digits")`.
     """
     monkeypatch.setenv("STREAMLIT_CLIENT_SHOW_ERROR_DETAILS", "full")
     st.cache_resource.clear()
+    _furnish(Workspace.default().root, ready_home)
 
     def draw(page: str, /, **query: str) -> AppTest:
         app = AppTest.from_file(str(REPOSITORY / "pages" / "_shell" / "main.py"), default_timeout=60).run()
@@ -40,3 +54,12 @@ def with_run(trained: Trained, monkeypatch: pytest.MonkeyPatch) -> Trained:
     """A workspace with one finished run, for the pages and for every process they start. Read it, do not change it."""
     monkeypatch.setenv("DARKROOM_HOME", str(trained.workspace.root))
     return trained
+
+
+def _furnish(home: Path, ready: Path) -> None:
+    """Give a workspace Digits, and the parameter counts that other tests have waited for."""
+    if not (home / "datasets" / "digits").exists():
+        shutil.copytree(ready / "datasets" / "digits", home / "datasets" / "digits", copy_function=os.link)
+    if not (home / "cache" / "model-sizes").exists():
+        (home / "cache").mkdir(exist_ok=True)
+        os.symlink(ready / "cache" / "model-sizes", home / "cache" / "model-sizes")

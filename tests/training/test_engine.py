@@ -13,7 +13,16 @@ from torch import Tensor, nn
 
 from core.config import OptimConfig, ScheduleConfig, StopConfig
 from core.errors import DarkroomError
-from core.training.engine import Callbacks, Progress, Recipe, build_optimizer, build_schedule, evaluate, fit, is_complete
+from core.training.engine import (
+    Callbacks,
+    Progress,
+    Recipe,
+    build_optimizer,
+    build_schedule,
+    evaluate,
+    fit,
+    is_complete,
+)
 from core.training.loaders import TensorBatches
 
 CPU = torch.device("cpu")
@@ -31,7 +40,9 @@ def _model() -> nn.Module:
 
 
 def _recipe(**optim: Any) -> Recipe:
-    return Recipe(OptimConfig(**{"epochs": 6, "batch_size": 8, "learning_rate": 0.02} | optim), ScheduleConfig(), StopConfig())
+    return Recipe(
+        OptimConfig(**{"epochs": 6, "batch_size": 8, "learning_rate": 0.02} | optim), ScheduleConfig(), StopConfig()
+    )
 
 
 def _callbacks(
@@ -77,7 +88,12 @@ def test_resuming_gives_bit_identical_weights(optimizer: str, interrupted_after:
     torch.manual_seed(99)  # whatever happened to the global generator in between
     resumed_model = nn.Sequential(nn.Linear(2, 16), nn.ReLU(), nn.Dropout(0.2), nn.Linear(16, 2))
     resumed = fit(
-        resumed_model, _points(60, 1, shuffle_seed=3), _points(30, 2), recipe, _callbacks(), states[interrupted_after - 1]
+        resumed_model,
+        _points(60, 1, shuffle_seed=3),
+        _points(30, 2),
+        recipe,
+        _callbacks(),
+        states[interrupted_after - 1],
     )
     assert _same(whole.best_weights, resumed.best_weights) and whole.best_epoch == resumed.best_epoch
     assert _same(states[-1]["model"], resumed_model.state_dict())
@@ -94,7 +110,9 @@ def test_the_same_seed_gives_the_same_weights_and_another_does_not() -> None:
 def test_early_stopping_counts_epochs_without_improvement() -> None:
     rows: list[dict[str, Any]] = []
     recipe = Recipe(
-        OptimConfig(epochs=50, batch_size=8, learning_rate=1e-9), ScheduleConfig(), StopConfig(patience=3, min_delta=0.5)
+        OptimConfig(epochs=50, batch_size=8, learning_rate=1e-9),
+        ScheduleConfig(),
+        StopConfig(patience=3, min_delta=0.5),
     )
     progress = fit(_model(), _points(40, 1, shuffle_seed=0), _points(20, 2), recipe, _callbacks(rows))
     assert len(rows) == 4 and progress.best_epoch == 1  # the first counts as an improvement, then three do not

@@ -51,7 +51,7 @@ def test_the_offline_weights_are_really_loaded() -> None:
 
 
 def test_the_offline_weights_know_what_a_photo_shows() -> None:
-    """scikit-learn ships a photo of a dahlia; with ImageNet's classifier on top, `daisy` (985) must be near the front."""
+    """scikit-learn ships a photo of a dahlia: with ImageNet's classifier on top, daisy (985) must be near the front."""
     from sklearn.datasets import load_sample_image
 
     model = ModelConfig(architecture="tf_efficientnet_lite0", dropout=0.0)
