@@ -35,11 +35,8 @@ async def no_thumbnail(_: Request) -> Response:
     return JSONResponse({"error": "There is no such thumbnail."}, 404, headers=_FORGET)
 
 
-app = st.App(
-    "pages/_shell/main.py",
-    routes=[
-        Route("/thumb/{size:int}/{dataset_id}/{content_hash}", thumbnail),
-        Route("/thumb/{anything:path}", no_thumbnail),
-    ],
-    on_script_error=show_failure,
-)
+ROUTES = [
+    Route("/thumb/{size:int}/{dataset_id}/{content_hash}", thumbnail),
+    Route("/thumb/{anything:path}", no_thumbnail),
+]
+app = st.App("pages/_shell/main.py", routes=ROUTES, on_script_error=show_failure)

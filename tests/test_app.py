@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from io import BytesIO
 from typing import TYPE_CHECKING
 
@@ -18,13 +17,14 @@ if TYPE_CHECKING:
 
 
 @pytest.fixture
-def client(workspace: Workspace) -> Iterator[TestClient]:
+def client(workspace: Workspace) -> TestClient:
+    """A client of the launcher's own routes; Streamlit's server can be started only once a process."""
+    from starlette.applications import Starlette
     from starlette.testclient import TestClient
 
-    from app import app
+    from app import ROUTES
 
-    with TestClient(app) as client:
-        yield client
+    return TestClient(Starlette(routes=ROUTES))
 
 
 def test_a_thumbnail_is_sent_with_leave_to_keep_it(

@@ -276,5 +276,6 @@ def _epoch_line(row: dict[str, Any], num_epochs: int) -> str:
     return (
         f"Epoch {row['epoch']} of {num_epochs}: "
         f"training loss {row['train_loss']:.4f}, accuracy {row['train_accuracy']:.1%}; "
-        f"validation loss {row['val_loss']:.4f}, accuracy {row['val_accuracy']:.1%}; {row['images_per_s']:,.0f} images/s."
+        f"validation loss {row['val_loss']:.4f}, accuracy {row['val_accuracy']:.1%}; "
+        f"{row['images_per_s']:,.0f} images/s."
     )
