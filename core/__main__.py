@@ -11,6 +11,7 @@ import json
 import os
 import sys
 import time
+import traceback
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NoReturn
@@ -45,6 +46,9 @@ def main(arguments: list[str] | None = None) -> int:
         result, status = {"error": str(error)}, error.exit_status
     except KeyboardInterrupt:
         result, status = {"error": "interrupted"}, 1
+    except Exception as error:  # a fault of ours: the traceback for us, the last line for the calling program
+        traceback.print_exc()
+        result, status = {"error": f"{type(error).__name__}: {error}"}, 1
     if as_json:
         print(json.dumps(result, ensure_ascii=False), flush=True)
     return status
@@ -146,16 +150,16 @@ def _start(workspace: Workspace, options: argparse.Namespace, given: dict[str, A
 
 def _find_dataset(workspace: Workspace, options: argparse.Namespace) -> str:
     """The id of the dataset meant by --data: a stored one by name, else a folder, which is indexed."""
-    from core.data.datasets import ensure_builtin, index_path, list_datasets
+    from core.data.datasets import ensure_builtin, index_path, list_datasets, open_dataset
 
     ensure_builtin(workspace)
-    known = {name: dataset.id for dataset in list_datasets(workspace) for name in (dataset.name, dataset.id)}
+    known = {name for dataset in list_datasets(workspace) for name in (dataset.name, dataset.id)}
     if options.data in known:
-        return known[options.data]
+        return open_dataset(workspace, options.data).id
     if not Path(options.data).expanduser().exists() and os.sep not in options.data:
         raise InputError(
             f"There is no dataset and no folder {options.data!r}.",
-            f"Known datasets: {', '.join(sorted(set(known.values())))}.",
+            f"Known datasets: {', '.join(sorted(known))}.",
         )
     return index_path(workspace, Path(options.data), on_progress=_progress("index", options.json)).id
 

@@ -301,6 +301,8 @@ def conflicts(config: TrainConfig) -> list[str]:
         found.append("model.weights = pretrained: small_cnn has no pretrained weights; use random")
     if model.architecture == "small_cnn" and model.tune == "head":
         found.append("model.tune = head: small_cnn starts from nothing, so every layer must learn; use all")
+    if model.tune == "all" and config.optim.batch_size == 1:
+        found.append("optim.batch_size = 1: batch normalisation needs more than one image a step; use at least 2")
     moved = [f"augment.{name}" for name, value in config.augment.model_dump().items() if value]
     if model.tune == "head" and moved:
         found.append(

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import psutil
+from filelock import FileLock, Timeout
 
 from core.errors import DarkroomError
 from core.files import read_json, write_json
@@ -23,10 +24,11 @@ from core.workspace import REPOSITORY, Workspace
 State = Literal["queued", "running", "stopping", "stopped", "finished", "failed", "lost"]
 ENDED: frozenset[str] = frozenset({"stopped", "finished", "failed", "lost"})
 HEARTBEAT_S = 2.0
+FRESH_S = 10.0  # a heartbeat this young proves life by itself
 SILENT_AFTER_S = 60.0  # thirty missed heartbeats: a busy disk does not take that long
 START_GRACE_S = 20.0  # between creating a folder and the launcher noting the process
 
-STATUS, PROCESS, STOP, LOG = "status.json", "process.json", "stop", "log.txt"
+STATUS, PROCESS, STOP, LOG, LOCK = "status.json", "process.json", "stop", "log.txt", ".lock"
 
 
 @dataclass(frozen=True)
@@ -43,6 +45,13 @@ class ProcessIdentity:
             return abs(process.create_time() - self.start_time) < 1.0 and process.status() != psutil.STATUS_ZOMBIE
         except psutil.Error:
             return False
+
+
+def _is_zombie(pid: int) -> bool:
+    try:
+        return psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
+    except psutil.Error:
+        return True
 
 
 def identify(pid: int) -> ProcessIdentity | None:
@@ -105,7 +114,9 @@ def read_status(folder: Path, now: float | None = None) -> Status:
         if now - status.heartbeat <= START_GRACE_S:
             return status
         return replace(status, state="lost", message="It was set up but its process never started.")
-    if not ProcessIdentity(pid, start_time).is_alive():
+    # Start times are counted from the boot time, which moves when the clock is set; a fresh heartbeat overrules that.
+    is_fresh = psutil.pid_exists(pid) and 0 <= now - status.heartbeat <= FRESH_S and not _is_zombie(pid)
+    if not (ProcessIdentity(pid, start_time).is_alive() or (is_fresh and status.pid is not None)):
         return replace(
             status, state="lost", message=f"Its process ({pid}) ended without a word: killed, or the machine restarted."
         )
@@ -119,16 +130,29 @@ def read_status(folder: Path, now: float | None = None) -> Status:
     return status
 
 
+def is_at_work(folder: Path) -> bool:
+    """Whether a process holds the job's lock, which the system takes from it when it dies, however it dies."""
+    lock = FileLock(folder / LOCK)
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        return True
+    lock.release()
+    return False
+
+
 class StatusWriter:
     """Writes a job's status file: on every `update`, and as a heartbeat from its own thread.
 
-    Use as a context manager around the whole job. The stop request is a file, so that nobody has to
+    Use as a context manager around the whole job; it holds the job's lock, so that a folder never has two
+    processes at work, and raises `DarkroomError` where there is one already. The stop request is a file, so that nobody has to
     signal a process number that may by now belong to a stranger.
     """
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._lock = threading.Lock()
+        self._lock_on_job = FileLock(folder / LOCK)
         self._closed = threading.Event()
         me = identify(os.getpid())
         assert me is not None
@@ -138,6 +162,10 @@ class StatusWriter:
         self._thread = threading.Thread(target=self._beat, name="heartbeat", daemon=True)
 
     def __enter__(self) -> StatusWriter:
+        try:
+            self._lock_on_job.acquire(timeout=0)
+        except Timeout as held:
+            raise DarkroomError(f"Another process is at work in {self._folder}.", "Wait for it or stop it.") from held
         self.update()
         self._thread.start()
         return self
@@ -145,6 +173,7 @@ class StatusWriter:
     def __exit__(self, *_: object) -> None:
         self._closed.set()
         self._thread.join()
+        self._lock_on_job.release()
 
     def update(self, **changes: Any) -> None:
         """Change fields of the status and write it at once."""

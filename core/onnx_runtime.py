@@ -6,14 +6,25 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from core.errors import DarkroomError
+
 if TYPE_CHECKING:
     from onnxruntime import InferenceSession
 
 
 def open_session(path: Path) -> InferenceSession:
-    """A CPU session over the graph in `path`, using the cores this process may use."""
+    """A CPU session over the graph in `path`, using the cores this process may use.
+
+    Raises:
+        DarkroomError: the file is missing, damaged, or no ONNX graph.
+    """
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 0
-    return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+    try:
+        return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+    except Exception as error:  # the runtime's errors share no base class
+        raise DarkroomError(
+            f"The ONNX graph {path} cannot be opened: it is damaged or not one.", "Retrain the run."
+        ) from error

@@ -75,10 +75,11 @@ def _results(answers: list[Shown]) -> None:
     st.caption("A confidence is the model's own; how far to trust it is what Evaluate shows.")
 
 
-def _without_onnx(run: Run, error: DarkroomError) -> None:
+def _explain(run: Run, error: DarkroomError) -> None:
     show_error(error)
-    st.markdown("From the command line the weights themselves can classify:")
-    st.code(f"python -m core predict {run.id} IMAGE --engine torch", language="bash")
+    if read_bundle(run.bundle).onnx is None:
+        st.markdown("From the command line the weights themselves can classify:")
+        st.code(f"python -m core predict {run.id} IMAGE --engine torch", language="bash")
 
 
 st.title("What is in this image?")
@@ -94,7 +95,7 @@ run = next(one for one in runs if one.id == chosen)
 try:
     readers.classifier(run)
 except DarkroomError as error:
-    _without_onnx(run, error)
+    _explain(run, error)
     st.stop()
 bundle = read_bundle(run.bundle)
 accuracy = summary(run)["test_accuracy"]

@@ -47,7 +47,7 @@ def _next_step(datasets: list[Dataset], runs: list[Run]) -> None:
 
 
 def _dataset_row(dataset: Dataset) -> None:
-    name, facts = st.columns([1, 3], vertical_alignment="center")
+    name, facts = st.container(border=True).columns([1, 3], vertical_alignment="center")
     name.page_link(
         keys.EXPLORE,
         label=f"**{escape(dataset.name)}**",
@@ -63,7 +63,7 @@ def _dataset_row(dataset: Dataset) -> None:
 
 def _run_row(run: Run, names: dict[str, str]) -> None:
     row = summary(run)
-    state, what, result, links = st.columns([1, 3, 1, 2], vertical_alignment="center")
+    state, what, result, links = st.container(border=True).columns([1, 3, 1, 2], vertical_alignment="center")
     with state:
         state_badge(row["state"])
     dataset = names.get(row["dataset"], row["dataset"] or "unknown dataset")

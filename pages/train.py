@@ -9,7 +9,7 @@ import streamlit as st
 from core.config import TrainConfig, build_config
 from core.data.datasets import Dataset, list_datasets, open_dataset
 from core.data.splits import split_dataset
-from core.errors import InputError
+from core.errors import DarkroomError
 from core.runs.launch import start_run
 from core.runs.model_size import model_size
 from core.runs.store import list_runs
@@ -39,7 +39,7 @@ def _start(workspace: Workspace, dataset_id: str, preset: str, values: dict[str,
         wanted = build_config({**values, "data.dataset": dataset_id}, preset)
         _summary(workspace, dataset, wanted)
         config = wanted
-    except InputError as error:
+    except DarkroomError as error:
         show_error(error)
     pressed = st.button("Start", type="primary", width="stretch", icon=":material/play_arrow:", disabled=config is None)
     if pressed and config is not None:
@@ -58,23 +58,25 @@ def _changes(preset: str, values: dict[str, Any]) -> None:
 
 
 def _summary(workspace: Workspace, dataset: Dataset, config: TrainConfig) -> None:
+    """What the run would amount to; raises `InputError` where the images cannot be divided so."""
     sizes = readers.split_sizes(workspace, dataset, config.split)
     device = readers.device()
     on_gpu = device.kind == "cuda" and config.runtime.device != "cpu"
     where = f"on the GPU {device.name}" if on_gpu else f"on the CPU, {count(device.num_cores, 'core')}"
     images = ", ".join(f"{count(sizes[split])} {split}" for split in ("train", "val", "test"))
     st.caption(f"{images} images, {escape(where)}")
-    counted = model_size(workspace, config, dataset.num_classes) is not None
-    fragment(_parameters, run_every=None if counted else 1)(workspace, config, dataset.num_classes, counted)
+    with guarded():  # a count that failed is no reason not to train
+        counting = model_size(workspace, config, dataset.num_classes) is None
+        fragment(_parameters, run_every=1 if counting else None)(workspace, config, dataset.num_classes, counting)
 
 
-def _parameters(workspace: Workspace, config: TrainConfig, num_classes: int, counted: bool) -> None:
+def _parameters(workspace: Workspace, config: TrainConfig, num_classes: int, counting: bool) -> None:
     size = model_size(workspace, config, num_classes)
     if size is None:
         st.caption("Counting parameters \N{HORIZONTAL ELLIPSIS}")
         return
-    if not counted:
-        st.rerun()
+    if counting:
+        st.rerun()  # to end the redrawing
     st.caption(f"{count(size.parameters)} parameters, {count(size.trainable_parameters)} of them trained")
     if size.note:
         st.warning(escape(size.note), icon=":material/warning:")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -113,6 +114,22 @@ def test_detach_returns_with_a_run_that_goes_on_and_can_be_resumed(
     wait_until(lambda: run.status.state in ENDED, "the run to stop")
     assert run.status.state == "stopped"
     assert darkroom("train", "--resume", run.id, "--optim.epochs", "3").status == 2
+
+
+def test_two_datasets_of_one_name_are_told_apart(image_folder: ImageFolder, workspace: Workspace) -> None:
+    for place in ("a", "b"):
+        assert darkroom("index", image_folder(name=f"{place}/pets")).status == 0
+    done = darkroom("train", "--data", "pets", *SMALL_FLAGS)
+    assert done.status == 2 and "Use an id" in done.result["error"]
+
+
+def test_a_damaged_graph_is_told_in_one_line(trained: Trained, workspace: Workspace) -> None:
+    shutil.copytree(trained.workspace.root, workspace.root)
+    (workspace.run(trained.run.id) / "bundle" / "model.onnx").write_bytes(b"broken")
+    image = sorted(trained.images.rglob("*.png"))[0]
+    done = darkroom("predict", trained.run.id, image)
+    assert done.status == 1 and "damaged" in done.result["error"] and "Traceback" not in done.errors
+    assert darkroom("predict", trained.run.id, image, "--engine", "torch").status == 0
 
 
 @pytest.mark.parametrize(

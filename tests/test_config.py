@@ -50,6 +50,7 @@ def test_all_mistakes_are_told_at_once_with_what_is_allowed() -> None:
         ({"model.architecture": "small_cnn"}, "no pretrained weights"),
         ({"model.architecture": "small_cnn", "model.weights": "random"}, "every layer must learn"),
         ({"augment.shift": 0.1}, "augmentation has no effect"),
+        ({"model.tune": "all", "optim.batch_size": 1}, "at least 2"),
     ],
 )
 def test_settings_that_do_not_go_together_are_refused(values: dict[str, object], told: str) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import signal
 import subprocess
 import sys
 import time
@@ -14,6 +13,7 @@ import psutil
 import pytest
 
 from core import jobs
+from core.errors import DarkroomError
 from core.files import write_json
 from tests.waiting import wait_until
 
@@ -54,7 +54,7 @@ def test_a_killed_process_is_lost_even_while_it_is_a_zombie(tmp_path: Path, slee
 def test_a_recycled_process_number_is_not_taken_for_the_job(tmp_path: Path, sleeper: subprocess.Popen[bytes]) -> None:
     identity = _identity(sleeper)
     identity["process_start_time"] = float(str(identity["process_start_time"])) - 3600
-    _write(tmp_path, **identity)
+    _write(tmp_path, heartbeat=time.time() - 30, **identity)
     assert jobs.read_status(tmp_path).state == "lost"
     jobs.request_stop(tmp_path)
     assert sleeper.poll() is None  # the stranger was not touched
@@ -114,8 +114,17 @@ def test_heartbeats_go_on_while_the_job_computes(tmp_path: Path) -> None:
     assert jobs.read_status(tmp_path).message == "busy"
 
 
-def test_a_frozen_job_is_found_out(tmp_path: Path, sleeper: subprocess.Popen[bytes]) -> None:
-    _write(tmp_path, **_identity(sleeper))
-    os.kill(sleeper.pid, signal.SIGSTOP)
-    later = time.time() + jobs.SILENT_AFTER_S + 1
-    assert jobs.read_status(tmp_path, now=later).state == "lost"
+def test_setting_the_clock_does_not_kill_a_job_that_beats(tmp_path: Path, sleeper: subprocess.Popen[bytes]) -> None:
+    """Start times are counted from the boot time, which moves with the clock."""
+    identity = _identity(sleeper)
+    identity["process_start_time"] = float(str(identity["process_start_time"])) + 5
+    _write(tmp_path, **identity)
+    assert jobs.read_status(tmp_path).state == "running"
+
+
+def test_a_folder_has_one_process_at_work(tmp_path: Path) -> None:
+    with jobs.StatusWriter(tmp_path):
+        assert jobs.is_at_work(tmp_path)
+        with pytest.raises(DarkroomError, match="Another process"), jobs.StatusWriter(tmp_path):
+            pass
+    assert not jobs.is_at_work(tmp_path)

@@ -11,12 +11,13 @@ from core.data.builtin import ensure_builtin
 from core.data.index import Progress, index_into
 from core.data.pending import accept, discard, look_at, pending
 from core.data.sources import resolve_root
-from core.data.stored import Dataset, checked_name, dataset_id, list_datasets, open_dataset, publish
+from core.data.stored import Dataset, checked_name, damaged_datasets, dataset_id, list_datasets, open_dataset, publish
 from core.workspace import Workspace
 
 __all__ = [
     "Dataset",
     "accept",
+    "damaged_datasets",
     "dataset_id",
     "discard",
     "ensure_builtin",

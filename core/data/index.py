@@ -12,11 +12,11 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from core.data.manifest import COLUMNS, read_manifest, usable, write_manifest
+from core.data.manifest import COLUMNS, read_manifest, require_two_classes, usable, write_manifest
 from core.data.probe import Facts
 from core.data.readers import ReadingStopped, read_files
 from core.data.sources import Recognised, recognise
-from core.data.stored import Dataset, dataset_id, folder_name, describe
+from core.data.stored import Dataset, dataset_id, describe, folder_name
 from core.errors import DarkroomError, InputError
 from core.files import read_json
 from core.jobs import StatusWriter
@@ -94,6 +94,7 @@ def index_into(
             f"None of the {count(len(frame), 'image')} in {recognised.root} can be read. Most often: {commonest}",
             "Check that they are whole image files and that you may read them.",
         )
+    require_two_classes(usable(frame)["label"])
     folder.mkdir(parents=True, exist_ok=True)
     write_manifest(folder, frame)
     identity, name = identity or dataset_id(recognised.root), name or folder_name(recognised.root)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from core.errors import DarkroomError
+from core.errors import DarkroomError, InputError
 from core.files import write_bytes
 
 MANIFEST = "manifest.parquet"
@@ -62,3 +62,17 @@ def fingerprint(frame: pd.DataFrame) -> str:
     for row in sorted(zip(*columns, strict=True)):
         digest.update("\0".join(row).encode() + b"\0\0")
     return digest.hexdigest()
+
+
+def require_two_classes(labels: pd.Series) -> None:
+    """Refuse images that can all be read but are of one class.
+
+    Raises:
+        InputError: naming the class.
+    """
+    classes = labels.unique().tolist()
+    if len(classes) == 1:
+        raise InputError(
+            f"Only images of one class, {classes[0]!r}, can be read.",
+            "A classifier needs at least two: check the files of the others.",
+        )

@@ -22,7 +22,15 @@ __all__ = ["IMAGE_SUFFIXES", "Layout", "Recognised", "recognise", "resolve_root"
 Layout = Literal["class folders", "split folders", "flat names"]
 
 LAYOUTS = "One folder a class, train/ val/ test/ folders with one folder a class in each, or names like cat.1.jpg."
-_SPLITS = {"train": "train", "val": "val", "valid": "val", "validation": "val", "test": "test"}
+_SPLITS = {
+    "train": "train",
+    "training": "train",
+    "val": "val",
+    "valid": "val",
+    "validation": "val",
+    "test": "test",
+    "testing": "test",
+}
 _FLAT_NAME = re.compile(r"(?P<label>.*\S)\s*[._-]\d+")
 _MOST_NAMED = 5
 
@@ -102,7 +110,7 @@ def recognise(root: Path) -> Recognised:
     """Find the images below `root` and what each is labelled; reads names only, never a file's content.
 
     A class is the first folder below the root (below the split's folder); folders inside it are no matter. Names of
-    split folders are train, val, valid, validation and test in any capitals.
+    split folders are those of `_SPLITS`, in any capitals.
 
     Raises:
         InputError: the folder cannot be read or cannot be a dataset, with what to change.

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from core.config import SplitConfig, TrainConfig
-from core.data.manifest import usable
+from core.data.manifest import require_two_classes, usable
 from core.data.stored import open_dataset
 from core.errors import InputError
 from core.wording import count
@@ -26,9 +26,10 @@ def assign_splits(manifest: pd.DataFrame, config: SplitConfig) -> pd.DataFrame:
     class count as one image and stay together: no test image was seen in training under another name.
 
     Raises:
-        InputError: some class has too few different images, with the numbers.
+        InputError: some class has too few different images, with the numbers, or there is one class only.
     """
     good = usable(manifest)
+    require_two_classes(good["label"])
     given = good["split"].where(good["split"].isin(["train", "val", "test"]), "train")
     missing = [split for split in ("test", "val") if not (given == split).any()]
     pool = good[given == "train"]

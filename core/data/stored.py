@@ -117,10 +117,31 @@ def read_dataset(folder: Path) -> Dataset | None:
 
 
 def list_datasets(ws: Workspace) -> list[Dataset]:
-    """All registered datasets, by name."""
-    folders = (place for place in ws.datasets.iterdir() if not place.name.startswith("."))
-    datasets = [dataset for dataset in map(read_dataset, folders) if dataset]
+    """All registered datasets whose description is sound, by name; see `damaged_datasets` for the others."""
+    datasets = [dataset for dataset in map(_sound, _folders(ws)) if dataset]
     return sorted(datasets, key=lambda dataset: (dataset.name.casefold(), dataset.id))
+
+
+def damaged_datasets(ws: Workspace) -> list[str]:
+    """What is wrong with each dataset that cannot be listed, and what to do."""
+    problems = []
+    for folder in _folders(ws):
+        try:
+            read_dataset(folder)
+        except DarkroomError as error:
+            problems.append(str(error))
+    return problems
+
+
+def _folders(ws: Workspace) -> list[Path]:
+    return sorted(place for place in ws.datasets.iterdir() if place.is_dir() and not place.name.startswith("."))
+
+
+def _sound(folder: Path) -> Dataset | None:
+    try:
+        return read_dataset(folder)
+    except DarkroomError:
+        return None
 
 
 def open_dataset(ws: Workspace, id_or_name: str) -> Dataset:
@@ -129,6 +150,9 @@ def open_dataset(ws: Workspace, id_or_name: str) -> Dataset:
     Raises:
         InputError: there is none, or several of that name.
     """
+    damaged = next((folder for folder in _folders(ws) if folder.name == id_or_name and not _sound(folder)), None)
+    if damaged:
+        read_dataset(damaged)  # raises, saying what is wrong
     datasets = list_datasets(ws)
     found = [one for one in datasets if one.id == id_or_name] or [one for one in datasets if one.name == id_or_name]
     if len(found) == 1:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -55,17 +57,26 @@ def write_bundle(
     spec: PreprocessSpec,
     summary: dict[str, Any],
 ) -> Bundle:
-    """Write weights and description; a graph made from other weights is removed first, so the two never disagree."""
+    """Write weights and description into a folder of its own; `publish_bundle` moves it to where it is looked for."""
     from safetensors.numpy import save
 
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / ONNX).unlink(missing_ok=True)
-    (folder / META).unlink(missing_ok=True)
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
     contiguous = {name: np.ascontiguousarray(value) for name, value in weights.items()}
     write_bytes(folder / WEIGHTS, save(contiguous))
     bundle = Bundle(folder, architecture, classes, spec, summary, None)
     _write_meta(bundle)
     return bundle
+
+
+def publish_bundle(built: Path, folder: Path) -> None:
+    """Move a finished bundle to where readers look for it; until then they see the earlier one, or none."""
+    earlier = folder.with_name(f".{folder.name}.earlier")
+    shutil.rmtree(earlier, ignore_errors=True)
+    if folder.exists():
+        os.rename(folder, earlier)
+    os.rename(built, folder)
+    shutil.rmtree(earlier, ignore_errors=True)
 
 
 def record_parity(bundle: Bundle, parity: dict[str, Any]) -> Bundle:

@@ -32,19 +32,23 @@ def training_device() -> Device:
 
 
 def _first_gpu(num_cores: int) -> Device | None:
+    """The first GPU that CUDA_VISIBLE_DEVICES leaves, or None where the driver is missing or answers with an error."""
     import pynvml
 
-    if os.environ.get("CUDA_VISIBLE_DEVICES") == "":
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES", "0").split(",")[0].strip()
+    if visible in ("", "-1"):
         return None
     try:
         pynvml.nvmlInit()
-    except pynvml.NVMLError:  # no driver, no GPU
+        by_index = visible.isdigit()
+        handle = (
+            pynvml.nvmlDeviceGetHandleByIndex(int(visible)) if by_index else pynvml.nvmlDeviceGetHandleByUUID(visible)
+        )
+        name = str(pynvml.nvmlDeviceGetName(handle))
+    except pynvml.NVMLError:
         return None
     try:
-        if pynvml.nvmlDeviceGetCount() == 0:
-            return None
-        handle = pynvml.nvmlDeviceGetHandleByIndex(0)
         memory = int(pynvml.nvmlDeviceGetMemoryInfo(handle).total)
-        return Device("cuda", str(pynvml.nvmlDeviceGetName(handle)), memory, num_cores)
-    finally:
-        pynvml.nvmlShutdown()
+    except pynvml.NVMLError:  # GPUs that share the machine's memory have none of their own to tell
+        memory = psutil.virtual_memory().total
+    return Device("cuda", name, memory, num_cores)

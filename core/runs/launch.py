@@ -11,6 +11,7 @@ from core.runs.store import Run, create_run
 from core.workspace import Workspace
 
 WORKER = "core.training.worker"
+FINISHING = frozenset({"writing", "exporting", "evaluating"})  # phases a run ends by itself, stopped or not
 
 
 def start_run(workspace: Workspace, config: TrainConfig, manifest: pd.DataFrame) -> Run:
@@ -31,6 +32,8 @@ def resume_run(run: Run) -> Run:
         raise InputError(f"Run {run.id} has finished.", "Start a new run to train longer.")
     if state not in jobs.ENDED:
         raise InputError(f"Run {run.id} is {state}.", "Stop it before resuming it.")
+    if jobs.is_at_work(run.folder):
+        raise InputError(f"The process of run {run.id} is still there.", "Wait until it is heard of again, or end it.")
     created = run.created
     jobs.prepare(run.folder, "Waiting to resume.", created=created)
     jobs.launch(run.folder, WORKER, str(run.folder))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import time
 from dataclasses import dataclass
 
 from core import jobs
@@ -13,6 +14,7 @@ from core.files import read_json
 from core.workspace import Workspace
 
 RESULT = "result.json"
+RETRY_AFTER_S = 60.0
 
 
 @dataclass(frozen=True)
@@ -42,10 +44,11 @@ def model_size(workspace: Workspace, config: TrainConfig, num_classes: int) -> M
     result = read_json(folder / RESULT)
     if result is not None:
         return ModelSize(**result)
-    if not folder.exists():
+    status = jobs.read_status(folder) if folder.exists() else None
+    if status is not None and status.ended and time.time() - status.heartbeat < RETRY_AFTER_S:
+        raise DarkroomError("The model could not be built to count its parameters.", f"See {folder / jobs.LOG}.")
+    if status is None or status.ended:
         folder.mkdir(parents=True, exist_ok=True)
         jobs.prepare(folder)
         jobs.launch(folder, "core.training.describe", json.dumps(request), str(folder))
-    elif jobs.read_status(folder).state in ("failed", "lost"):
-        raise DarkroomError("The model could not be built to count its parameters.", f"See {folder / jobs.LOG}.")
     return None

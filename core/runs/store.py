@@ -17,7 +17,7 @@ from core.files import read_json, read_jsonl, tail_text, write_bytes, write_json
 from core.workspace import Workspace
 
 CONFIG, MANIFEST, METRICS = "config.json", "manifest.parquet", "metrics.jsonl"
-CHECKPOINT, BUNDLE, PREDICTIONS, REPORT = "checkpoint.pt", "bundle", "predictions.parquet", "report.json"
+CHECKPOINT, BUNDLE, REPORT = "checkpoint.pt", "bundle", "report.json"
 
 
 @dataclass(frozen=True)
@@ -75,9 +75,9 @@ def create_run(workspace: Workspace, config: TrainConfig, manifest: pd.DataFrame
         manifest: the images and their split, kept with the run.
     """
     run = _claim_folder(workspace, config)
-    write_json(run.folder / CONFIG, config.model_dump())
     write_bytes(run.folder / MANIFEST, manifest.to_parquet(index=False))
     jobs.prepare(run.folder)
+    write_json(run.folder / CONFIG, config.model_dump())  # last: with it the folder is a run
     return run
 
 

@@ -43,12 +43,12 @@ class Callbacks:
 
     Attributes:
         on_step: epoch, step (from 1), number of steps, training images a second in this epoch so far.
-        on_epoch: the epoch's row of metrics, and a function that gives the whole state for a checkpoint.
+        on_epoch: the epoch's row of metrics, and the whole state for a checkpoint, to be saved before returning.
         should_stop: asked before every step; True ends the loop without finishing the epoch.
     """
 
     on_step: Callable[[int, int, int, float], None]
-    on_epoch: Callable[[dict[str, Any], Callable[[], dict[str, Any]]], None]
+    on_epoch: Callable[[dict[str, Any], dict[str, Any]], None]
     should_stop: Callable[[], bool]
 
 
@@ -102,7 +102,7 @@ def fit(
         validated = evaluate(model, val)
         row = _row(epoch, trained, validated, learning_rate)
         _note(progress, row, model, recipe.stop)
-        callbacks.on_epoch(row, lambda: _state(progress, model, optimizer, schedule))
+        callbacks.on_epoch(row, _state(progress, model, optimizer, schedule))
     return progress
 
 

@@ -22,11 +22,12 @@ from core.data.datasets import Dataset, open_dataset
 from core.data.manifest import usable
 from core.errors import DarkroomError, InputError
 from core.evaluation.evaluate import evaluate_run
+from core.evaluation.predictions import PREDICTIONS
 from core.files import append_jsonl, write_bytes
-from core.inference.bundle import Bundle, write_bundle
+from core.inference.bundle import Bundle, publish_bundle, write_bundle
 from core.inference.export import add_onnx
 from core.jobs import StatusWriter
-from core.runs.store import CHECKPOINT, METRICS, Run
+from core.runs.store import CHECKPOINT, METRICS, REPORT, Run
 from core.training.engine import Callbacks, Progress, Recipe, fit, is_complete
 from core.training.features import compute_features, fastest_engine
 from core.training.loaders import Batches, ImageBatches, Images, TensorBatches, fits_in_memory
@@ -35,6 +36,7 @@ from core.workspace import Workspace
 
 CHECKPOINT_EVERY_S = 5.0  # a head's epoch takes milliseconds; writing after each would take longer than training
 PARITY_BATCH = 32
+BUILDING = ".bundle.building"
 
 
 @dataclass(frozen=True)
@@ -87,13 +89,18 @@ class _Job:
         torch.manual_seed(self.config.runtime.seed)
         network = build_network(self.config.model, len(self.classes))
         self._log(f"{len(self.classes)} classes, {len(self.manifest):,} images, training on {self.device}.")
-        if self.config.model.tune == "head":
-            progress, backbone_graph = self._fit_head(network)
-        else:
-            progress, backbone_graph = self._fit_all(network), None
+        backbone_graph = None
+        try:
+            if self.config.model.tune == "head":
+                progress, backbone_graph = self._fit_head(network)
+            else:
+                progress = self._fit_all(network)
+        except StoppedEarly:
+            progress = self._kept_earlier(network)
         if not progress.best_epoch:
             raise StoppedEarly
         self._export(self._write_bundle(network, progress), backbone_graph)
+        self._publish()
         headline = self._evaluate()
         kept = f"Epoch {progress.best_epoch} of {progress.epoch} is kept."
         state: Literal["finished", "stopped"] = "finished" if is_complete(progress, self.recipe) else "stopped"
@@ -147,25 +154,32 @@ class _Job:
         self._forget_epochs_after(saved["progress"]["epoch"] if saved else 0)
         self._enter("training", "Training.")
         last_saved = time.monotonic()
-        unsaved: Callable[[], dict[str, Any]] | None = None
+        unsaved: bytes | None = None
 
-        def on_epoch(row: dict[str, Any], state: Callable[[], dict[str, Any]]) -> None:
+        def on_epoch(row: dict[str, Any], state: dict[str, Any]) -> None:
             nonlocal last_saved, unsaved
             append_jsonl(self.run.folder / METRICS, row)
             self._log(_epoch_line(row, self.config.optim.epochs))
-            unsaved = state
-            if time.monotonic() - last_saved >= CHECKPOINT_EVERY_S or self._should_stop():
-                self._save_checkpoint(state())
+            unsaved = _serialised(state)
+            if time.monotonic() - last_saved >= CHECKPOINT_EVERY_S:
+                write_bytes(self.run.folder / CHECKPOINT, unsaved)
                 last_saved, unsaved = time.monotonic(), None
 
         progress = fit(model, train, val, self.recipe, Callbacks(self._on_step, on_epoch, self._should_stop), saved)
-        if unsaved is not None and is_complete(
-            progress, self.recipe
-        ):  # after a stop mid-epoch the weights have moved on
-            self._save_checkpoint(unsaved())
+        if unsaved is not None:
+            write_bytes(self.run.folder / CHECKPOINT, unsaved)
         if progress.best_epoch:
             model.load_state_dict(progress.best_weights)
         return progress
+
+    def _kept_earlier(self, network: Network) -> Progress:
+        """What an earlier part of this run kept, for one that is stopped again before it could go on."""
+        saved = self._load_checkpoint()
+        if saved is None:
+            raise StoppedEarly
+        trained = network.head if self.config.model.tune == "head" else network
+        trained.load_state_dict(saved["best_weights"])
+        return Progress(best_weights=saved["best_weights"], **saved["progress"])
 
     def _write_bundle(self, network: Network, progress: Progress) -> Bundle:
         self._enter("writing", "Writing the model.")
@@ -177,7 +191,8 @@ class _Job:
             "best_epoch": progress.best_epoch,
             "num_epochs": progress.epoch,
         }
-        return write_bundle(self.run.bundle, weights, self.config.model.architecture, self.classes, self.spec, summary)
+        building = self.run.folder / BUILDING
+        return write_bundle(building, weights, self.config.model.architecture, self.classes, self.spec, summary)
 
     def _export(self, bundle: Bundle, backbone_graph: Path | None) -> None:
         self._enter("exporting", "Exporting to ONNX and comparing it with the weights, image by image.")
@@ -187,6 +202,12 @@ class _Job:
             self._log(f"ONNX agrees with the weights: {found}.")
         else:
             self._log(f"The ONNX graph was withheld: {parity.get('reason')}.")
+
+    def _publish(self) -> None:
+        """Put the new model in its place; figures of an earlier one must not stand beside it."""
+        for name in (REPORT, PREDICTIONS):
+            (self.run.folder / name).unlink(missing_ok=True)
+        publish_bundle(self.run.folder / BUILDING, self.run.bundle)
 
     def _val_pixels(self) -> Iterator[np.ndarray]:
         images, meter = self._images("val"), self._meter()
@@ -235,12 +256,6 @@ class _Job:
     def _should_stop(self) -> bool:
         return self.status.stop_requested
 
-    def _save_checkpoint(self, state: dict[str, Any]) -> None:
-        # By way of memory: writing to a full disk, torch raises an error that does not say so.
-        buffer = BytesIO()
-        torch.save(state, buffer)
-        write_bytes(self.run.folder / CHECKPOINT, buffer.getvalue())
-
     def _load_checkpoint(self) -> dict[str, Any] | None:
         path = self.run.folder / CHECKPOINT
         if not path.is_file():
@@ -270,6 +285,13 @@ def choose_device(wanted: str) -> torch.device:
     if wanted == "cuda" and not torch.cuda.is_available():
         raise InputError("runtime.device = cuda, but torch finds no GPU here.", "Use auto or cpu.")
     return torch.device("cpu" if wanted == "cpu" or not torch.cuda.is_available() else "cuda")
+
+
+def _serialised(state: dict[str, Any]) -> bytes:
+    """A checkpoint's bytes. By way of memory: writing to a full disk, torch raises an error that does not say so."""
+    buffer = BytesIO()
+    torch.save(state, buffer)
+    return buffer.getvalue()
 
 
 def _epoch_line(row: dict[str, Any], num_epochs: int) -> str:

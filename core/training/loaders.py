@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -21,6 +22,7 @@ from core.training.augment import augment
 
 DECODE_THREADS = 4  # Pillow releases the interpreter lock while it decodes and resizes
 Progress = Callable[[int, int], None]
+_CGROUP = Path("/sys/fs/cgroup")
 
 
 class Batches(Protocol):
@@ -82,7 +84,16 @@ class Images:
 
 def fits_in_memory(num_bytes: int, share: float) -> bool:
     """Whether that many bytes take at most this share of the memory that is free now."""
-    return num_bytes <= share * psutil.virtual_memory().available
+    return num_bytes <= share * min(psutil.virtual_memory().available, _left_in_container())
+
+
+def _left_in_container() -> float:
+    """Bytes until the limit of this process's control group (Linux, version 2); infinite where there is none."""
+    try:
+        limit, used = ((_CGROUP / name).read_text().strip() for name in ("memory.max", "memory.current"))
+        return math.inf if limit == "max" else int(limit) - int(used)
+    except (OSError, ValueError):
+        return math.inf
 
 
 class _Ordered:
@@ -94,14 +105,22 @@ class _Ordered:
         self.shuffle_seed = shuffle_seed
 
     def __len__(self) -> int:
-        return -(-self.num_images // self.batch_size)
+        num_full, rest = divmod(self.num_images, self.batch_size)
+        return num_full + (rest > 0 and not self._folds(rest))
 
     def batches(self, epoch: int) -> list[Tensor]:
         if self.shuffle_seed is None:
             order = torch.arange(self.num_images)
         else:
             order = torch.randperm(self.num_images, generator=seeded(self.shuffle_seed, epoch))
-        return list(order.split(self.batch_size))
+        batches = list(order.split(self.batch_size))
+        if self._folds(len(batches[-1])):
+            batches[-2:] = [torch.cat(batches[-2:])]
+        return batches
+
+    def _folds(self, last: int) -> bool:
+        """Whether a last batch of that size joins the one before: batch normalisation cannot learn from one image."""
+        return self.shuffle_seed is not None and last == 1 and self.num_images > self.batch_size > 1
 
 
 class TensorBatches(_Ordered):
@@ -151,29 +170,38 @@ class ImageBatches(_Ordered):
         if self.pixels is not None:
             memory = torch.from_numpy(self.pixels)
             return (memory[indices] for indices in order)
-        return iter(
-            DataLoader(
-                _Files(self.images),
-                batch_sampler=[indices.tolist() for indices in order],
-                num_workers=self.num_workers,
-                collate_fn=_stack,
-            )
+        return self._from_files(order)
+
+    def _from_files(self, order: list[Tensor]) -> Iterator[Tensor]:
+        loader = DataLoader(
+            _Files(self.images),
+            batch_sampler=[indices.tolist() for indices in order],
+            num_workers=self.num_workers,
+            collate_fn=_stack,
         )
+        for pixels in loader:
+            if isinstance(pixels, DarkroomError):
+                raise pixels
+            yield pixels
 
 
-class _Files(Dataset[np.ndarray]):
+class _Files(Dataset[np.ndarray | DarkroomError]):
     def __init__(self, images: Images) -> None:
         self.images = images
 
     def __len__(self) -> int:
         return len(self.images)
 
-    def __getitem__(self, index: int) -> np.ndarray:
-        return self.images.read(index)
+    def __getitem__(self, index: int) -> np.ndarray | DarkroomError:
+        try:
+            return self.images.read(index)
+        except DarkroomError as error:  # raised here, it would arrive wrapped in a loader process's traceback
+            return error
 
 
-def _stack(pixels: list[np.ndarray]) -> Tensor:
-    return torch.from_numpy(np.stack(pixels))
+def _stack(pixels: list[np.ndarray | DarkroomError]) -> Tensor | DarkroomError:
+    broken = [one for one in pixels if isinstance(one, DarkroomError)]
+    return broken[0] if broken else torch.from_numpy(np.stack(pixels))
 
 
 def seeded(*numbers: int) -> torch.Generator:

@@ -19,25 +19,36 @@ def main(folder: Path) -> int:
     """Train the run in `folder`. Returns the exit status."""
     # SIGTERM (a service manager, a shutdown) means the same as the Stop button.
     signal.signal(signal.SIGTERM, lambda *_: (folder / STOP).touch())
-    with StatusWriter(folder) as status:
-        try:
-            status.update(message="Starting.", phase="starting")
-            from core.training.job import train_run
+    try:
+        with StatusWriter(folder) as status:
+            return _train(folder, status)
+    except DarkroomError as error:  # another process is at work here, or the disk takes not even a status
+        print(error, flush=True)
+        return error.exit_status
 
-            outcome = train_run(folder, status)
-            status.update(state=outcome.state, message=outcome.message, phase="", rate=0.0, eta_s=None)
-            return 0
-        except Exception as error:
+
+def _train(folder: Path, status: StatusWriter) -> int:
+    try:
+        status.update(message="Starting.", phase="starting")
+        from core.training.job import train_run
+
+        outcome = train_run(folder, status)
+        status.update(state=outcome.state, message=outcome.message, phase="", rate=0.0, eta_s=None)
+        return 0
+    except Exception as error:
+        if isinstance(error, DarkroomError):
+            print(error, flush=True)
+        else:
             traceback.print_exc()
-            exit_status = error.exit_status if isinstance(error, DarkroomError) else 1
-            status.update(
-                state="failed",
-                message=in_words(error),
-                rate=0.0,
-                eta_s=None,
-                extra={"exit_status": exit_status, "error": type(error).__name__},
-            )
-            return exit_status
+        exit_status = error.exit_status if isinstance(error, DarkroomError) else 1
+        status.update(
+            state="failed",
+            message=in_words(error),
+            rate=0.0,
+            eta_s=None,
+            extra={"exit_status": exit_status, "error": type(error).__name__},
+        )
+        return exit_status
 
 
 def in_words(error: Exception) -> str:

@@ -66,7 +66,7 @@ _component = st.components.v2.component("darkroom_image", css=_CSS, js=_JS)
 def image_view(dataset: Dataset, rows: pd.DataFrame, content_hash: str) -> None:
     """Draw the image, its facts and the way back; raises `InputError` where the dataset has no such image."""
     if st.button("Back", icon=":material/arrow_back:"):
-        keys.leave_image(dataset.id)
+        keys.leave_image(dataset.id, content_hash)
     row = find_image(rows, content_hash)
     st.markdown(f"{escape(row['path'])} in {escape(dataset.name)}, of class **{escape(row['label'])}**.")
     pixel_art = max(row["width"], row["height"]) < PIXEL_ART_BELOW

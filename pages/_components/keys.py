@@ -38,7 +38,10 @@ def choose(label: str, ids: Sequence[str], key: str, show: Callable[[str], str] 
     remembered = st.session_state.get(f"{key}-choice")
     choice = next((one for one in (asked, remembered) if one in ids), ids[0])
     if asked is not None and asked not in ids:
-        st.warning(f"There is no {key} with the id of this address; it may have been removed.", icon=":material/help:")
+        st.warning(
+            f"There is no {key} with the id of this address to show here: it was removed, or has not come so far yet.",
+            icon=":material/help:",
+        )
     st.session_state[widget] = choice
 
     def picked() -> None:
@@ -107,11 +110,13 @@ def remember(key: str, value: str) -> None:
 
 def open_image(dataset_id: str, content_hash: str, page: Path) -> None:
     """Go to an image's own view, keeping what its Back button leads to: `page` as it stands now."""
-    st.session_state[_CAME_FROM] = (str(page), st.query_params.to_dict())
+    st.session_state[_CAME_FROM] = (content_hash, str(page), st.query_params.to_dict())
     st.switch_page(EXPLORE, query_params={DATASET: dataset_id, IMAGE: content_hash})
 
 
-def leave_image(dataset_id: str) -> None:
+def leave_image(dataset_id: str, content_hash: str) -> None:
     """Go back to where the image was opened from; to the dataset's gallery where it was opened by its address."""
-    page, query = st.session_state.pop(_CAME_FROM, (str(EXPLORE), {DATASET: dataset_id}))
-    st.switch_page(page, query_params=query)
+    opened, page, query = st.session_state.pop(_CAME_FROM, ("", "", {}))
+    if opened == content_hash:
+        st.switch_page(page, query_params=query)
+    st.switch_page(EXPLORE, query_params={DATASET: dataset_id})

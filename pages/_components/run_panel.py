@@ -9,8 +9,8 @@ import streamlit as st
 
 from core import charts
 from core.evaluation.curves import fit_remark
-from core.jobs import Status
-from core.runs.launch import resume_run, stop_run
+from core.jobs import ENDED, Status
+from core.runs.launch import FINISHING, resume_run, stop_run
 from core.runs.store import Run
 from core.wording import count, duration, significant
 from pages._components import keys, readers
@@ -30,15 +30,17 @@ _ANSWERS = {
     "stopped": "It was stopped; the best weights so far are kept, and it can be resumed.",
     "finished": "It finished and was evaluated on images it had never seen.",
     "failed": "It failed; other runs are unaffected.",
-    "lost": "Its process is gone without a word. What it last wrote is below, and it can be resumed.",
+    "lost": "It is not heard of any more. What it last wrote is below, and it can be resumed.",
 }
 _LIVE_POINTS = 2000  # a line; more than a screen has pixels
 
 
 def run_panel(run: Run) -> None:
     """Draw the run; while it is at work the panel redraws itself every second and nothing else on the page."""
-    at_work = not run.status.ended
-    fragment(_live if at_work else _ended, run_every=1 if at_work else None)(run)
+    state = run.status.state
+    at_work = state not in ENDED
+    # A lost run is looked at again now and then: after a machine's sleep its process may turn out to be there.
+    fragment(_live if at_work else _ended, run_every=1 if at_work else 5 if state == "lost" else None)(run)
 
 
 def _live(run: Run) -> None:
@@ -48,9 +50,15 @@ def _live(run: Run) -> None:
     _heading(run, status)
     history = run.metrics()
     _progress(status, history)
-    if st.button("Stop", key="stop", icon=":material/stop_circle:", disabled=status.state == "stopping"):
-        stop_run(run)
-        st.rerun(scope="fragment")
+    finishing = status.phase in FINISHING
+    st.button(
+        "Stop",
+        icon=":material/stop_circle:",
+        disabled=finishing or status.state == "stopping",
+        help="Training is over; the model is being checked, which ends by itself." if finishing else None,
+        on_click=stop_run,
+        args=(run,),
+    )
     if history:
         for column, (metric, title) in zip(st.columns(2), _METRICS.items(), strict=True):
             column.line_chart(
@@ -61,6 +69,8 @@ def _live(run: Run) -> None:
 
 def _ended(run: Run) -> None:
     status = run.status
+    if not status.ended:
+        st.rerun()
     _heading(run, status)
     if status.state in ("failed", "lost"):
         st.error(escape(status.message), icon=":material/error:")

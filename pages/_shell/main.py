@@ -16,6 +16,7 @@ def _builtin_once(workspace: Workspace) -> str:
     return ensure_builtin(workspace).id
 
 
+# What the theme in .streamlit/config.toml cannot say; the sidebar's colours are repeated from there.
 # Streamlit writes white on the primary colour, which a dark page needs too light for that.
 STYLE = """<style>
 [data-testid="stApp"] [data-testid^="stBaseButton-primary"] { color: light-dark(#ffffff, #0b1116); }

@@ -19,6 +19,7 @@ from urllib.parse import parse_qs, urlencode, urlsplit
 
 import pytest
 
+from core.config import PRESETS
 from core.jobs import ProcessIdentity
 from core.runs.store import Run, list_runs, open_run
 from core.workspace import REPOSITORY, Workspace
@@ -39,6 +40,13 @@ ARTIFACTS = REPOSITORY / "tests" / "artifacts"
 WIDE, NARROW = 1280, 390  # pixels
 PATIENCE_S = 60  # what a busy machine may take to draw a page or start a process
 RUN_S = 300  # ... and to finish a small run
+# Components draw in shadow roots, which no plain selector looks into; images below the fold are not loaded at all.
+VISIBLE_IMAGES_LOADED = """() => {
+  const within = (root) =>
+    [...root.querySelectorAll("*")].flatMap((e) => [e, ...(e.shadowRoot ? within(e.shadowRoot) : [])]);
+  const images = within(document).filter((e) => e.tagName === "IMG" && e.getBoundingClientRect().top < innerHeight);
+  return images.every((image) => image.complete);
+}"""
 expect.set_options(timeout=1000 * PATIENCE_S)
 
 
@@ -202,9 +210,11 @@ class Visitor:
         """Fill in the form of Train and press Start; gives the run it opens."""
         self.open("train", dataset="digits")
         self.choose("Preset", "from-scratch")
+        self.sees(PRESETS["from-scratch"][0])
         self.set_number("optim", "Epochs", epochs)
-        self.set_number("stop", "Patience", 0)  # early stopping would make the length of the run a matter of luck
         self.sees(f"optim.epochs 25 \N{RIGHTWARDS ARROW} {epochs}")
+        self.set_number("stop", "Patience", 0)  # early stopping would make the length of the run a matter of luck
+        self.sees("stop.patience 8 \N{RIGHTWARDS ARROW} 0")
         self.press("Start")
         self.tab.wait_for_url("**run=*")
         return open_run(Workspace(self.server.home), parse_qs(urlsplit(self.tab.url).query)["run"][0])
@@ -221,17 +231,22 @@ class Visitor:
     def photographs(self, name: str) -> None:
         """Keep pictures of what stands on the page, light and dark; the width is the tab's."""
         assert self.tab.viewport_size is not None
-        for theme, background in (("light", "rgb(255, 255, 255)"), ("dark", "rgb(20, 24, 29)")):
+        for theme, background in (("dark", "rgb(20, 24, 29)"), ("light", "rgb(255, 255, 255)")):
             self.tab.emulate_media(color_scheme=theme)
             expect(self.tab.get_by_test_id("stApp")).to_have_css("background-color", background)
             self.finds_no_fault()
-            self.snap(f"{name}-{theme}-{self.tab.viewport_size['width']}")
-        self.tab.emulate_media(color_scheme="light")
+            self.photograph(f"{name}-{theme}-{self.tab.viewport_size['width']}")
+
+    def photograph(self, name: str) -> None:
+        """Keep a picture of the page in `tests/artifacts` once its images are there."""
+        expect(self.tab.get_by_test_id("stSkeleton").filter(visible=True)).to_have_count(0)
+        self.tab.wait_for_function(VISIBLE_IMAGES_LOADED)
+        self.snap(name)
 
     def snap(self, name: str) -> None:
-        """Keep one picture in `tests/artifacts`."""
+        """Keep a picture as it is this instant."""
         ARTIFACTS.mkdir(exist_ok=True)
-        self.tab.screenshot(path=ARTIFACTS / f"{name}.png")
+        self.tab.screenshot(path=ARTIFACTS / f"{name}.png", animations="disabled")
 
     def _dialog(self, dialog: Dialog) -> None:
         self.surprises.append(f"dialog: {dialog.message}")

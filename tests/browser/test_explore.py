@@ -22,7 +22,7 @@ def test_register_a_folder_and_look_at_an_image(server: Server, visit: Visit, im
     visitor.sees("2 classes, 78 images, 1 unreadable, class folders")
     visitor.sees("Left out: 1 .txt")
     assert list_datasets(Workspace(server.home)) == before, "stored before it was accepted"
-    visitor.snap("overview-review")
+    visitor.photograph("overview-review")
     visitor.press("Add dataset")
     visitor.arrives("explore")
     visitor.sees("2 classes, 78 images, 1 unreadable, class folders; the largest class has 8.75 times as many")
@@ -36,7 +36,7 @@ def test_register_a_folder_and_look_at_an_image(server: Server, visit: Visit, im
     visitor.sees("24 x 18 pixels")
     large = visitor.tab.get_by_role("img", name="dog: dog/0060.png")
     expect(large).to_have_js_property("naturalWidth", 24)
-    visitor.snap("explore-image")
+    visitor.photograph("explore-image")
     visitor.press("Back")
     expect(visitor.gallery("gallery")).to_have_count(10)
     visitor.finds_no_fault()

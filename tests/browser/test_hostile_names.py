@@ -36,29 +36,29 @@ def test_names_like_markup_are_shown_as_text(server: Server, visit: Visit, image
     visitor.press("Back")
     for name in CLASSES:
         visitor.choose("Class", name)
-        expect(visitor.gallery("gallery")).to_have_count(6)
+        expect(visitor.gallery("gallery").locator(".line")).to_have_text([name] * 6)
     for view in ("Classes", "Sizes", "Unreadable files", "Images"):
         visitor.pick(view)
         _nothing_came_alive(visitor)
-        visitor.snap(f"names-explore-{view.split()[0].lower()}")
+        visitor.photograph(f"names-explore-{view.split()[0].lower()}")
 
     dataset = next(one for one in list_datasets(Workspace(server.home)) if one.name == FOLDER)
     run = train(server.home, dataset.id, epochs=1)
     for page in ("overview", "train", "evaluate"):
         visitor.open(page, run=run.id, dataset=dataset.id)
         _nothing_came_alive(visitor)
-        visitor.snap(f"names-{page}")
+        visitor.photograph(f"names-{page}")
     expect(visitor.tab.locator(".st-key-confusion th.row")).to_have_text(sorted(CLASSES))
     for view in ("Classes", "Mistakes", "Training curves"):
         visitor.pick(view)
         _nothing_came_alive(visitor)
-        visitor.snap(f"names-evaluate-{view.split()[0].lower()}")
+        visitor.photograph(f"names-evaluate-{view.split()[0].lower()}")
     visitor.open("classify", run=run.id)
     visitor.tab.locator('[data-testid="stFileUploader"] input').set_input_files(next(folder.glob("*/0000.png")))
     visitor.sees("1 image classified")
     assert {*visitor.tab.locator(".st-key-answer-cards .label").all_inner_texts()} <= {*CLASSES}
     _nothing_came_alive(visitor)
-    visitor.snap("names-classify")
+    visitor.photograph("names-classify")
 
 
 def _nothing_came_alive(visitor: Visitor) -> None:

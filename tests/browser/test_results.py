@@ -5,12 +5,10 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from playwright.sync_api import Locator
-
 from core.evaluation.predictions import read_predictions
 from core.runs.store import Run
 from tests.browser.conftest import Visit
-from tests.browser.dashboard import Server, Visitor, expect
+from tests.browser.dashboard import Locator, Server, Visitor, expect
 
 
 def test_evaluate_and_open_a_confusion_cell(server: Server, digits_run: Run, visit: Visit) -> None:
@@ -26,7 +24,7 @@ def test_evaluate_and_open_a_confusion_cell(server: Server, digits_run: Run, vis
     visitor.tab.get_by_role("button", name=re.compile(f"^true {true} predicted {predicted}:")).click()
     visitor.sees(f"True {true}, predicted {predicted}: {count} image")
     expect(visitor.gallery("cell-gallery")).to_have_count(count)
-    visitor.snap("evaluate-cell")
+    visitor.photograph("evaluate-cell")
     visitor.gallery("cell-gallery").first.click()
     visitor.sees("Hash of its bytes")
     visitor.press("Back")
@@ -35,7 +33,7 @@ def test_evaluate_and_open_a_confusion_cell(server: Server, digits_run: Run, vis
     for view in ("Classes", "Mistakes", "Training curves"):
         visitor.pick(view)
         visitor.finds_no_fault()
-        visitor.snap(f"evaluate-{view.split()[0].lower()}")
+        visitor.photograph(f"evaluate-{view.split()[0].lower()}")
 
 
 def test_upload_images_and_read_their_classes(server: Server, digits_run: Run, visit: Visit, tmp_path: Path) -> None:
@@ -66,7 +64,7 @@ def test_take_a_picture_and_get_ranked_classes(server: Server, digits_run: Run, 
     expect(figures).to_have_count(5)
     shares = [float(text.rstrip(" %")) for text in figures.all_inner_texts()]
     assert shares == sorted(shares, reverse=True)
-    visitor.snap("classify-camera")
+    visitor.photograph("classify-camera")
     visitor.finds_no_fault()
 
 

@@ -49,7 +49,7 @@ def test_a_run_is_found_again_and_stopped(server: Server, visit: Visit) -> None:
         one.finds_no_fault()
     assert run.status.state == "stopped" and run.has_bundle
     wait_until(lambda: not worker(run).is_alive(), "the worker to end")
-    visitor.snap("train-stopped")
+    visitor.photograph("train-stopped")
 
 
 def test_a_killed_worker_is_called_lost_and_can_be_resumed(server: Server, visit: Visit) -> None:
@@ -60,7 +60,7 @@ def test_a_killed_worker_is_called_lost_and_can_be_resumed(server: Server, visit
     visitor.sees("ended without a word")
     visitor.sees("lost")
     visitor.sees("Reading the training images into memory.")
-    visitor.snap("train-lost")
+    visitor.photograph("train-lost")
     visitor.press("Resume")
     expect(visitor.figure("Epoch")).to_contain_text(f"of {UNTIL_STOPPED}")
     os.kill(worker(run).pid, signal.SIGKILL)

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from core.data.datasets import dataset_id, ensure_builtin, index_path, list_datasets, open_dataset
+from core.data.datasets import damaged_datasets, dataset_id, ensure_builtin, index_path, list_datasets, open_dataset
 from core.data.index import IndexingStopped
 from core.data.manifest import usable
 from core.errors import DarkroomError, InputError
@@ -48,10 +48,10 @@ def test_the_same_folder_is_the_same_dataset(workspace: Workspace, image_folder:
 
 
 def test_two_folders_of_one_name_are_asked_for_by_id(workspace: Workspace, image_folder: Callable[..., Path]) -> None:
-    ids = [index_path(workspace, image_folder(f"{place}/train")).id for place in ("a", "b")]
+    ids = [index_path(workspace, image_folder(f"{place}/pets")).id for place in ("a", "b")]
     assert len(set(ids)) == 2
     with pytest.raises(InputError, match="Several datasets") as refusal:
-        open_dataset(workspace, "train")
+        open_dataset(workspace, "pets")
     assert all(one in refusal.value.fix for one in ids)
 
 
@@ -161,8 +161,35 @@ def test_digits_by_several_processes_at_once(workspace: Workspace) -> None:
     assert {place.name for place in workspace.datasets.iterdir()} <= {"digits", ".digits.lock"}
 
 
-def test_a_folder_called_train_is_named_after_the_one_it_is_in(
-    image_folder: ImageFolder, workspace: Workspace
-) -> None:
+def test_a_folder_called_train_is_named_after_the_one_it_is_in(image_folder: ImageFolder, workspace: Workspace) -> None:
     dataset = index_path(workspace, image_folder(name="dogs-vs-cats/train"))
     assert dataset.name == "dogs-vs-cats" and dataset.id.startswith("dogs-vs-cats-")
+
+
+def test_a_class_without_a_readable_image_leaves_one_class_which_is_refused(
+    image_folder: ImageFolder, workspace: Workspace
+) -> None:
+    folder = image_folder(counts={"good": 5, "bad": 3})
+    for path in (folder / "bad").iterdir():
+        path.write_text("no image")
+    with pytest.raises(InputError, match="Only images of one class, 'good'"):
+        index_path(workspace, folder)
+    assert list_datasets(workspace) == []
+
+
+def test_a_stray_file_or_a_damaged_description_hides_no_other_dataset(
+    image_folder: ImageFolder, workspace: Workspace
+) -> None:
+    sound, damaged = (index_path(workspace, image_folder(name=name)) for name in ("sound", "damaged"))
+    (workspace.datasets / "notes.txt").write_text("hello")
+    (damaged.folder / "dataset.json").write_text("{")
+    assert list_datasets(workspace) == [sound]
+    assert len(damaged_datasets(workspace)) == 1 and str(damaged.folder) in damaged_datasets(workspace)[0]
+
+
+def test_training_and_testing_folders_are_splits(image_folder: ImageFolder, workspace: Workspace) -> None:
+    folder = image_folder(layout="split folders")
+    (folder / "train").rename(folder / "Training")
+    (folder / "test").rename(folder / "Testing")
+    dataset = index_path(workspace, folder)
+    assert dataset.num_classes == 2 and set(dataset.manifest()["split"]) == {"train", "val", "test"}

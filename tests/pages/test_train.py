@@ -74,6 +74,7 @@ def test_start_launches_a_run_that_stop_ends(workspace: Workspace, open_page: Op
     assert run.config.optim.epochs == 500 and run.config.model.architecture == "small_cnn"
     wait_until(lambda: len(run.metrics()) > 0, "the first epoch")
     _button(app.run(), "Stop").click().run()
+    assert not app.exception
     wait_until(lambda: run.status.ended, "the run to stop")
     app = open_page("train")  # another tab, with no word of the run in its address
     assert run.status.state == "stopped" and "It was stopped; the best weights so far are kept" in texts(app)
@@ -125,3 +126,14 @@ def _unused_pid() -> int:
     return next(
         pid for pid in range(2**22 - 1, 0, -1) if not psutil.pid_exists(pid) and not Path(f"/proc/{pid}").exists()
     )
+
+
+def test_weights_that_training_would_have_to_download_are_said_before(
+    workspace: Workspace, open_page: OpenPage, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path / "no-weights"))
+    app = open_page("train", dataset="digits")
+    _field(app, "model.architecture").set_value("resnet18").run()
+    wait_until(lambda: "Counting parameters" not in texts(app.run()), "the parameters to be counted")
+    assert not app.exception and "parameters, " in texts(app)
+    assert "resnet18's pretrained weights are not on this machine" in texts(app)

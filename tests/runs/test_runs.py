@@ -184,7 +184,48 @@ def test_weights_that_cannot_be_had_fail_with_status_two(image_folder: ImageFold
         environment=environment,
     )
     assert done.status == 2 and "could not be downloaded" in done.result["error"]
-    assert "Traceback" not in done.errors.splitlines()[-1]
+    assert "Traceback" not in done.errors
+
+
+def test_two_who_resume_at_once_get_one_worker(image_folder: ImageFolder, workspace: Workspace) -> None:
+    run = _start(workspace, image_folder(counts={"cat": 40, "dog": 40}), optim__epochs=100)
+    wait_until(lambda: _epochs(run) >= 1, "an epoch")
+    os.kill(int(run.status.pid or 0), 9)
+    _await(run, "lost")
+    created = run.created
+    for _ in range(2):  # what two tabs do that both saw "lost"
+        jobs.prepare(run.folder, created=created)
+        jobs.launch(run.folder, "core.training.worker", str(run.folder))
+    wait_until(lambda: "Another process is at work" in run.log_tail(), "the second worker to give way")
+    with pytest.raises(InputError):
+        resume_run(run)
+    stop_run(run)
+    assert _await(run).state == "stopped", run.log_tail()
+    epochs = [row["epoch"] for row in run.metrics()]
+    assert epochs == list(range(1, len(epochs) + 1))
+
+
+def test_stopping_a_resumed_run_at_once_keeps_its_model(image_folder: ImageFolder, workspace: Workspace) -> None:
+    run = _start(workspace, image_folder(counts={"cat": 40, "dog": 40}), optim__epochs=30)
+    wait_until(lambda: _epochs(run) >= 2, "two epochs")
+    stop_run(run)
+    _await(run, "stopped")
+    shutil.rmtree(run.bundle)
+    created = run.created
+    jobs.prepare(run.folder, created=created)
+    jobs.request_stop(run.folder)
+    jobs.launch(run.folder, "core.training.worker", str(run.folder))
+    assert _await(run).state == "stopped" and run.has_bundle, run.log_tail()
+
+
+def test_an_interrupted_count_is_counted_again(workspace: Workspace) -> None:
+    config = build_config({}, "from-scratch")
+    assert model_size(workspace, config, 2) is None
+    folder = next((workspace.cache / "model-sizes").iterdir())
+    os.kill(json.loads((folder / jobs.PROCESS).read_text())["pid"], 9)
+    shutil.rmtree(folder)
+    folder.mkdir()  # as an interrupted helper leaves it
+    wait_until(lambda: model_size(workspace, config, 2) is not None, "the count")
 
 
 def test_parameters_are_counted_by_a_helper(workspace: Workspace) -> None:

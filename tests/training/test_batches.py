@@ -61,6 +61,20 @@ def test_an_image_that_vanished_is_named(images: Images) -> None:
         _decoded(images)
 
 
+def test_an_image_that_vanished_from_disk_is_named_in_one_line(images: Images) -> None:
+    (images.root / "07.png").unlink()
+    disk = ImageBatches(images, None, 8, CPU, num_workers=2)
+    with pytest.raises(DarkroomError, match="07.png") as caught:
+        list(disk.epoch(0))
+    assert "Traceback" not in str(caught.value)
+
+
+@pytest.mark.parametrize(("count", "sizes"), [(9, [4, 5]), (8, [4, 4]), (10, [4, 4, 2]), (1, [1])])
+def test_no_training_batch_holds_a_single_image(count: int, sizes: list[int]) -> None:
+    batches = TensorBatches(torch.zeros(count, 1), torch.zeros(count), 4, CPU, shuffle_seed=0)
+    assert [len(labels) for _, labels in batches.epoch(1)] == sizes and len(batches) == len(sizes)
+
+
 def test_decoding_stops_when_asked(images: Images) -> None:
     assert images.decode(lambda done, total: None, lambda: True) is None
 

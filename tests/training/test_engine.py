@@ -47,14 +47,14 @@ def _recipe(**optim: Any) -> Recipe:
 
 def _callbacks(
     rows: list[dict[str, Any]] | None = None,
-    states: list[Callable[[], dict[str, Any]]] | None = None,
+    states: list[dict[str, Any]] | None = None,
     should_stop: Callable[[], bool] = lambda: False,
 ) -> Callbacks:
-    def on_epoch(row: dict[str, Any], state: Callable[[], dict[str, Any]]) -> None:
+    def on_epoch(row: dict[str, Any], state: dict[str, Any]) -> None:
         if rows is not None:
             rows.append(row)
         if states is not None:
-            states.append(_through_a_file(state()))
+            states.append(_through_a_file(state))
 
     return Callbacks(lambda *_: None, on_epoch, should_stop)
 
