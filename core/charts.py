@@ -17,7 +17,6 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 import plotly.io
-from plotly.colors import sample_colorscale, unlabel_rgb
 
 from core.evaluation.metrics import normalise_rows
 from core.wording import count, percent, significant
@@ -29,7 +28,6 @@ GRID = "rgba(128,128,128,0.25)"
 CLEAR = "rgba(0,0,0,0)"
 
 MAX_BARS = 40
-MAX_CELL_TEXTS = 25  # classes up to which a confusion matrix has room for figures
 MAX_CLICKABLE = 70  # classes up to which its cells can be selected: 4,900 points, what a browser bears
 MAX_NAME = 32  # characters of a class name on an axis
 MAX_NAME_BOTH_AXES = 18  # ... where names stand on both and the cells need the room
@@ -244,7 +242,7 @@ def confusion_chart(
 ) -> go.Figure:
     """What is mistaken for what: rows the true class, columns the answer.
 
-    Up to `MAX_CELL_TEXTS` classes each cell carries its figure. Up to `MAX_CLICKABLE` classes the cells are points
+    For more classes than the page's grid of buttons has room for. Up to `MAX_CLICKABLE` classes the cells are points
     that `st.plotly_chart(on_select="rerun", selection_mode="points")` reports; a point's customdata is
     [row, column, count, share in %], the first two being indices into `classes`.
 
@@ -262,7 +260,7 @@ def confusion_chart(
     else:
         colour, colorbar = _count_colours(counts.astype(float), "Test images")
     low, high = (0.0, 100.0) if normalised else (float(colour.min()), float(colour.max()))
-    with_figures, clickable = len(names) <= MAX_CELL_TEXTS, len(names) <= MAX_CLICKABLE
+    clickable = len(names) <= MAX_CLICKABLE
     figure.add_heatmap(
         x=names,
         y=names,
@@ -271,23 +269,19 @@ def confusion_chart(
         zmax=high,
         colorscale=SCALE,
         colorbar=colorbar,
-        showscale=not with_figures,
         xgap=1,
         ygap=1,
         customdata=np.stack([counts, shares], axis=-1),
         hovertemplate=_CELL_HOVER.format(0, 1),
         hoverinfo="skip" if clickable else None,
     )
-    if with_figures:
-        figure.add_traces(_cell_figures(shares if normalised else counts, (colour - low) / ((high - low) or 1), names))
     if clickable:
         figure.add_trace(_cell_points(counts, shares, names))
         # Whichever centre is nearest to the pointer is the cell under it, however large the cell.
         figure.update_layout(hovermode="closest", hoverdistance=-1, dragmode=False, showlegend=False)
-    ticks = {"dtick": 1} if with_figures else {}
     last = len(names) - 0.5
-    figure.update_xaxes(type="category", categoryarray=names, showgrid=False, range=[-0.5, last], **ticks)
-    figure.update_yaxes(type="category", categoryarray=names, showgrid=False, range=[last, -0.5], **ticks)
+    figure.update_xaxes(type="category", categoryarray=names, showgrid=False, range=[-0.5, last])
+    figure.update_yaxes(type="category", categoryarray=names, showgrid=False, range=[last, -0.5])
     return figure
 
 
@@ -307,31 +301,6 @@ def _cell_points(counts: np.ndarray, shares: np.ndarray, names: list[str]) -> go
         ],
         hovertemplate=_CELL_HOVER.format(2, 3),
     )
-
-
-def _cell_figures(figures: np.ndarray, shade: np.ndarray, names: list[str]) -> list[go.Scatter]:
-    """The figures of all cells but empty ones; black text and white text are a trace each.
-
-    Args:
-        shade: 0..1, where each cell's colour lies on the scale.
-    """
-    colours = np.array(_readable_on(shade.ravel())).reshape(shade.shape)
-    traces = []
-    for colour in ("#000000", "#ffffff"):
-        rows, columns = np.nonzero((colours == colour) & (figures > 0))
-        values = figures[rows, columns]
-        traces.append(
-            go.Scatter(
-                x=[names[column] for column in columns],
-                y=[names[row] for row in rows],
-                mode="text",
-                text=[f"{v:.1f}" for v in values] if values.dtype.kind == "f" else [count(int(v)) for v in values],
-                textfont={"color": colour, "size": 11},
-                unselected={"textfont": {"color": colour}},  # else a click on one cell fades the others' figures
-                hoverinfo="skip",
-            )
-        )
-    return traces
 
 
 def _figure(question: str, subtitle: str, x_title: str, y_title: str, height: int) -> go.Figure:
@@ -376,18 +345,6 @@ def _count_colours(counts: np.ndarray, unit: str) -> tuple[np.ndarray, dict[str,
 
 def _log_step(counts: np.ndarray) -> np.ndarray:
     return np.where(np.isnan(counts), np.nan, np.log10(np.maximum(np.nan_to_num(counts), 0.5)))
-
-
-def _readable_on(shade: np.ndarray) -> list[str]:
-    """Black or white for text on each colour of the scale: whichever has more contrast, always at least 4.5 : 1."""
-    colours = sample_colorscale(SCALE, shade.tolist())
-    return ["#000000" if _luminance(colour) > 0.179 else "#ffffff" for colour in colours]
-
-
-def _luminance(rgb: str) -> float:
-    """Relative luminance 0..1 of an `rgb(r, g, b)` colour (WCAG 2.1); 0.179 is equally far from black and white."""
-    linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in (v / 255 for v in unlabel_rgb(rgb))]
-    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
 
 
 def _edges(grid: pd.DataFrame, side: str) -> np.ndarray:

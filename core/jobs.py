@@ -145,8 +145,8 @@ class StatusWriter:
     """Writes a job's status file: on every `update`, and as a heartbeat from its own thread.
 
     Use as a context manager around the whole job; it holds the job's lock, so that a folder never has two
-    processes at work, and raises `DarkroomError` where there is one already. The stop request is a file, so that nobody has to
-    signal a process number that may by now belong to a stranger.
+    processes at work, and raises `DarkroomError` where there is one already. The stop request is a file, so that
+    nobody has to signal a process number that may by now belong to a stranger.
     """
 
     def __init__(self, folder: Path) -> None:

@@ -62,7 +62,8 @@ def _confusion(run: Run, report: dict[str, Any]) -> None:
         else:
             table = pd.DataFrame(counts, index=classes, columns=classes).rename_axis("true class").reset_index()
             figure = charts.confusion_chart(counts, classes, as_shares)
-            show_figure(figure, table, "confusion-matrix", "Confusion matrix, rows true class, columns predicted class")
+            alt = "Confusion matrix, rows true class, columns predicted class"
+            show_figure(figure, table, "confusion-matrix", alt, lambda at: _pick(classes[at[0]], classes[at[1]]))
     _cell_images(run, picked)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import streamlit as st
 
-from core.data.datasets import Dataset, list_datasets
+from core.data.datasets import Dataset, damaged_datasets, list_datasets
 from core.runs.store import Run, list_runs, summary
 from core.wording import bytes_size, count, percent
 from core.workspace import Workspace
@@ -89,6 +89,8 @@ datasets, runs = list_datasets(workspace), list_runs(workspace)
 device = readers.device()
 
 st.title("What is in this workspace?")
+for problem in damaged_datasets(workspace):
+    st.warning(escape(problem), icon=":material/warning:")
 memory = f"{bytes_size(device.memory_bytes)} of memory"
 where = (
     f"the GPU {device.name} with {memory}"

@@ -220,20 +220,9 @@ def cell_points(figure: go.Figure) -> go.Scatter:
     return points
 
 
-def cell_figures(figure: go.Figure) -> dict[tuple[str, str], str]:
-    """(true class, answered class) -> what is written in that cell."""
-    return {
-        (true, answered): text
-        for trace in figure.data
-        if trace.type == "scatter" and trace.mode == "text"
-        for true, answered, text in zip(trace.y, trace.x, trace.text, strict=True)
-    }
-
-
-def test_confusion_counts_and_their_figures() -> None:
+def test_confusion_counts_by_true_and_answered_class() -> None:
     figure = charts.confusion_chart([[3, 1], [0, 4]], ["cat", "dog"], normalised=False)
     assert np.asarray(figure.data[0].z).tolist() == [[3, 1], [0, 4]]
-    assert cell_figures(figure) == {("cat", "cat"): "3", ("cat", "dog"): "1", ("dog", "dog"): "4"}
     assert figure.layout.yaxis.range == (1.5, -0.5)  # the first class on top, no margin round the cells
     assert (figure.layout.xaxis.title.text, figure.layout.yaxis.title.text) == ("Answered class", "True class")
 
@@ -242,7 +231,6 @@ def test_confusion_shares_are_of_the_true_class() -> None:
     figure = charts.confusion_chart([[3, 1], [0, 0]], ["cat", "dog"], normalised=True)
     assert np.asarray(figure.data[0].z).tolist() == [[75, 25], [0, 0]]
     assert (figure.data[0].zmin, figure.data[0].zmax) == (0, 100)
-    assert cell_figures(figure) == {("cat", "cat"): "75.0", ("cat", "dog"): "25.0"}
 
 
 def test_a_confusion_cell_names_itself_by_index() -> None:
@@ -256,23 +244,13 @@ def test_a_confusion_cell_names_itself_by_index() -> None:
     assert list(points.y) == ["&lt;b&gt;", "&lt;b&gt;", "&#36;", "&#36;"]
 
 
-def test_figures_in_cells_can_be_read_on_their_colour() -> None:
-    figure = charts.confusion_chart([[100, 0], [2, 98]], ["cat", "dog"], normalised=True)
-    texts = {trace.textfont.color: set(trace.text) for trace in figure.data[1:] if trace.mode == "text"}
-    assert texts == {"#000000": {"100.0", "98.0"}, "#ffffff": {"2.0"}}  # bright and dark end of the scale
-
-
-@pytest.mark.parametrize(
-    ("num_classes", "figures", "points"), [(25, True, True), (26, False, True), (71, False, False)]
-)
-def test_large_confusions_lose_figures_then_points(num_classes: int, figures: bool, points: bool) -> None:
+@pytest.mark.parametrize(("num_classes", "points"), [(31, True), (70, True), (71, False)])
+def test_large_confusions_lose_their_points(num_classes: int, points: bool) -> None:
     figure = charts.confusion_chart(np.eye(num_classes, dtype=int), [f"c{i}" for i in range(num_classes)], False)
-    assert bool(cell_figures(figure)) == figures
     assert any(trace.type == "scatter" and trace.mode == "markers" for trace in figure.data) == points
-    assert figure.data[0].showscale != figures  # the colour bar stands in for the figures
     assert (figure.data[0].hoverinfo == "skip") == points
 
 
 def test_a_confusion_of_no_images_still_draws() -> None:
     figure = charts.confusion_chart(np.zeros((2, 2), int), ["cat", "dog"], normalised=False)
-    assert np.asarray(figure.data[0].z).tolist() == [[0, 0], [0, 0]] and cell_figures(figure) == {}
+    assert np.asarray(figure.data[0].z).tolist() == [[0, 0], [0, 0]]

@@ -121,7 +121,7 @@ def test_a_damaged_description_names_the_file(workspace: Workspace, image_folder
     dataset = index_path(workspace, image_folder())
     (dataset.folder / "dataset.json").write_text('{"id": "x"}')
     with pytest.raises(DarkroomError, match="dataset.json is damaged"):
-        list_datasets(workspace)
+        open_dataset(workspace, dataset.id)
 
 
 def test_digits(workspace: Workspace) -> None:

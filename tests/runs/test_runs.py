@@ -125,7 +125,7 @@ def test_one_image_deleted_before_training_is_named(image_folder: ImageFolder, w
 
 
 def test_a_full_disk_fails_clearly_and_leaves_no_half_file(image_folder: ImageFolder, workspace: Workspace) -> None:
-    """A limit on the size of files stands in for the disk: writing fails at the same call, with an error of its kind."""
+    """A limit on the size of files stands in for the disk: writing fails at the same call, with such an error."""
     config = _config(workspace, image_folder(), optim__epochs=2)
     run = create_run(workspace, config, split_dataset(workspace, config))
     limit = 200_000  # log, status and metrics fit; a checkpoint of 1.5 MB does not
