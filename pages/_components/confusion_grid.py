@@ -19,10 +19,12 @@ th { font-weight: 500; max-width: 9rem; overflow: hidden; text-overflow: ellipsi
 th.row { text-align: right; padding-right: 0.5rem; position: sticky; left: 0; z-index: 1;
   background: var(--st-background-color); }
 th.column { padding: 0 0.25rem 0.25rem; vertical-align: bottom; }
+th.column span {
+  display: inline-block; max-width: 8rem; overflow: hidden; text-overflow: ellipsis; white-space: nowrap; }
 .many th.column span { writing-mode: vertical-rl; transform: rotate(180deg); max-height: 8rem; overflow: hidden; }
 caption { font-size: 0.78rem; opacity: 0.85; text-align: left; padding-bottom: 0.25rem; }
 td { padding: 0; }
-button { all: unset; box-sizing: border-box; cursor: pointer; display: block; text-align: center;
+button { all: unset; box-sizing: border-box; cursor: pointer; display: block; text-align: center; width: 100%;
   min-width: 2.9rem; padding: 0.45rem 0.3rem; border-radius: 0.2rem; border: 1px solid transparent; }
 .many button { min-width: 2.1rem; padding: 0.3rem 0.15rem; font-size: 0.75rem; }
 button.right { background: color-mix(in srgb, #0072B2 var(--strength), var(--st-secondary-background-color)); }

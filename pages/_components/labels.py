@@ -6,10 +6,11 @@ import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 
-from core.data.datasets import Dataset
+from core.data.datasets import Dataset, list_datasets
 from core.errors import DarkroomError
 from core.runs.store import Run
 from core.wording import count
+from core.workspace import Workspace
 
 
 def dataset_sentence(dataset: Dataset) -> str:
@@ -32,14 +33,26 @@ def started(run: Run) -> str:
 
 def run_labels(runs: Sequence[Run]) -> Callable[[str], str]:
     """From a run's id to when it was started and on what; a state is left out, since it changes while one looks."""
-    short = {run.id: f"{started(run)}, {_dataset_of(run)}" for run in runs}
+    names = _dataset_names()
+    short = {run.id: f"{started(run)}, {_trained(run, names)}" for run in runs}
     times = Counter(short.values())
     named = {run_id: label if times[label] == 1 else f"{label} ({run_id})" for run_id, label in short.items()}
     return named.__getitem__
 
 
-def _dataset_of(run: Run) -> str:
+def trained_on(run: Run) -> str:
+    """The name of the run's dataset, or its id where it is not registered any more; raises as `Run.config` does."""
+    dataset_id = run.config.data.dataset
+    return _dataset_names().get(dataset_id, dataset_id)
+
+
+def _trained(run: Run, names: dict[str, str]) -> str:
     try:
-        return run.config.data.dataset
+        config = run.config
     except DarkroomError:
         return "damaged settings"
+    return f"{names.get(config.data.dataset, config.data.dataset)}, {config.model.architecture}"
+
+
+def _dataset_names() -> dict[str, str]:
+    return {dataset.id: dataset.name for dataset in list_datasets(Workspace.default())}

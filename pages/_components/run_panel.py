@@ -16,7 +16,7 @@ from core.wording import count, duration, significant
 from pages._components import keys, readers
 from pages._components.figures import show_figure
 from pages._components.guard import fragment, guarded
-from pages._components.labels import started
+from pages._components.labels import started, trained_on
 from pages._components.states import state_text
 from pages._components.text import escape
 
@@ -59,7 +59,7 @@ def _live(run: Run) -> None:
         on_click=stop_run,
         args=(run,),
     )
-    if history:
+    if len(history) > 1:  # one epoch is a point, and a line chart draws no points
         for column, (metric, title) in zip(st.columns(2), _METRICS.items(), strict=True):
             column.line_chart(
                 _curves(history, metric), x="epoch", x_label="Epoch", y_label=title, color=_COLOURS, height=300
@@ -101,9 +101,8 @@ def _ended(run: Run) -> None:
 
 
 def _heading(run: Run, status: Status) -> None:
-    config = run.config
     st.markdown(
-        f"{state_text(status.state)} **{escape(config.data.dataset)}**, {escape(config.model.architecture)}, "
+        f"{state_text(status.state)} **{escape(trained_on(run))}**, {escape(run.config.model.architecture)}, "
         f"started {started(run)}. {_ANSWERS[status.state]}"
     )
     if status.message and status.state not in ("failed", "lost"):
