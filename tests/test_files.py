@@ -3,30 +3,33 @@
 from __future__ import annotations
 
 import resource
-from collections.abc import Iterator
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from core.errors import DarkroomError, InputError
 from core.files import append_jsonl, read_json, read_jsonl, slug, tail_text, write_bytes, write_json
-from core.workspace import Workspace
+from core.workspace import REPOSITORY, Workspace
 
 
-@pytest.fixture
-def small_files() -> Iterator[int]:
-    """For a while, no file may grow beyond so many bytes: writing fails as it does on a full disk."""
-    before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, before[1]))
-    yield 10_000
-    resource.setrlimit(resource.RLIMIT_FSIZE, before)
-
-
-def test_a_failed_write_leaves_the_old_file_and_no_litter(tmp_path: Path, small_files: int) -> None:
+def test_a_failed_write_leaves_the_old_file_and_no_litter(tmp_path: Path) -> None:
+    """In a process in which no file may grow beyond so many bytes, writing fails as it does on a full disk."""
     path = tmp_path / "a.json"
     write_json(path, {"n": 1})
-    with pytest.raises(DarkroomError, match="disk is full.*Free some space"):
-        write_bytes(path, b"x" * (small_files + 1))
+    code = (
+        "import sys; from pathlib import Path; from core.files import write_bytes;"
+        "write_bytes(Path(sys.argv[1]), b'x' * 9999)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(path)],
+        cwd=REPOSITORY,
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (5000, 5000)),
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert done.returncode == 1 and "DarkroomError: The disk is full" in done.stderr
     assert read_json(path) == {"n": 1}
     assert [entry.name for entry in tmp_path.iterdir()] == ["a.json"]
 
