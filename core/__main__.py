@@ -153,13 +153,13 @@ def _find_dataset(workspace: Workspace, options: argparse.Namespace) -> str:
     from core.data.datasets import ensure_builtin, index_path, list_datasets, open_dataset
 
     ensure_builtin(workspace)
-    known = {name for dataset in list_datasets(workspace) for name in (dataset.name, dataset.id)}
-    if options.data in known:
+    known = list_datasets(workspace)
+    if any(options.data in (dataset.id, dataset.name) for dataset in known):
         return open_dataset(workspace, options.data).id
     if not Path(options.data).expanduser().exists() and os.sep not in options.data:
         raise InputError(
             f"There is no dataset and no folder {options.data!r}.",
-            f"Known datasets: {', '.join(sorted(known))}.",
+            f"Known datasets: {', '.join(dataset.id for dataset in known)}.",
         )
     return index_path(workspace, Path(options.data), on_progress=_progress("index", options.json)).id
 
