@@ -152,15 +152,14 @@ def _find_dataset(workspace: Workspace, options: argparse.Namespace) -> str:
     """The id of the dataset meant by --data: a stored one by name, else a folder, which is indexed."""
     from core.data.datasets import ensure_builtin, index_path, list_datasets, open_dataset
 
-    ensure_builtin(workspace)
-    known = list_datasets(workspace)
-    if any(options.data in (dataset.id, dataset.name) for dataset in known):
-        return open_dataset(workspace, options.data).id
-    if not Path(options.data).expanduser().exists() and os.sep not in options.data:
-        raise InputError(
-            f"There is no dataset and no folder {options.data!r}.",
-            f"Known datasets: {', '.join(dataset.id for dataset in known)}.",
-        )
+    if os.sep not in options.data:
+        ensure_builtin(workspace)
+        known = list_datasets(workspace)
+        if any(options.data in (dataset.id, dataset.name) for dataset in known):
+            return open_dataset(workspace, options.data).id
+        if not Path(options.data).expanduser().exists():
+            names = ", ".join(dataset.id for dataset in known)
+            raise InputError(f"There is no dataset and no folder {options.data!r}.", f"Known datasets: {names}.")
     return index_path(workspace, Path(options.data), on_progress=_progress("index", options.json)).id
 
 
