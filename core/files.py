@@ -17,8 +17,11 @@ from core.errors import DarkroomError
 _DISK_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 
-def write_bytes(path: Path, data: bytes) -> None:
+def write_bytes(path: Path, data: bytes, durable: bool = True) -> None:
     """Write `data` to a temporary file beside `path`, flush it to disk, then rename it over `path`.
+
+    Args:
+        durable: wait until the disk has it. Not for what is soon written again: on a busy disk that takes seconds.
 
     Raises:
         DarkroomError: the disk is full or the folder cannot be written; `path` is as it was.
@@ -31,7 +34,8 @@ def write_bytes(path: Path, data: bytes) -> None:
             with os.fdopen(handle, "wb") as stream:
                 stream.write(data)
                 stream.flush()
-                os.fsync(stream.fileno())
+                if durable:
+                    os.fsync(stream.fileno())
             os.chmod(aside, 0o644)  # mkstemp's 0600 would hide the file from other users of a shared workspace
             os.replace(aside, path)
             aside = None
@@ -59,9 +63,9 @@ def write_failure(path: Path, error: OSError) -> DarkroomError:
     return DarkroomError(f"{path} could not be written: {error.strerror or error}.", "Check the folder's permissions.")
 
 
-def write_json(path: Path, value: Any) -> None:
+def write_json(path: Path, value: Any, durable: bool = True) -> None:
     """Replace `path` by `value` as JSON in one step (see `write_bytes`)."""
-    write_bytes(path, json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False).encode())
+    write_bytes(path, json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False).encode(), durable)
 
 
 def read_json(path: Path) -> Any | None:

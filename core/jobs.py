@@ -24,6 +24,7 @@ from core.workspace import REPOSITORY, Workspace
 State = Literal["queued", "running", "stopping", "stopped", "finished", "failed", "lost"]
 ENDED: frozenset[str] = frozenset({"stopped", "finished", "failed", "lost"})
 HEARTBEAT_S = 2.0
+PROGRESS_S = 0.25  # while work moves, its status is written this often
 FRESH_S = 10.0  # a heartbeat this young proves life by itself
 SILENT_AFTER_S = 60.0  # thirty missed heartbeats: a busy disk does not take that long
 START_GRACE_S = 20.0  # between creating a folder and the launcher noting the process
@@ -130,11 +131,15 @@ def read_status(folder: Path, now: float | None = None) -> Status:
     return status
 
 
-def is_at_work(folder: Path) -> bool:
-    """Whether a process holds the job's lock, which the system takes from it when it dies, however it dies."""
+def is_at_work(folder: Path, patience_s: float = 0.0) -> bool:
+    """Whether a process holds the job's lock, which the system takes from it when it dies, however it dies.
+
+    Args:
+        patience_s: how long to wait for the lock; the threads of a killed process may outlast it by a moment.
+    """
     lock = FileLock(folder / LOCK)
     try:
-        lock.acquire(timeout=0)
+        lock.acquire(timeout=patience_s)
     except Timeout:
         return True
     lock.release()
@@ -151,14 +156,14 @@ class StatusWriter:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self._lock = threading.Lock()
+        self._writing = threading.Lock()
         self._lock_on_job = FileLock(folder / LOCK)
         self._closed = threading.Event()
+        self._moved = threading.Event()
         me = identify(os.getpid())
         assert me is not None
         created = (read_json(folder / STATUS) or {}).get("created", time.time())
         self._status = Status("running", created=created, pid=me.pid, process_start_time=me.start_time)
-        self._written = 0.0
         self._thread = threading.Thread(target=self._beat, name="heartbeat", daemon=True)
 
     def __enter__(self) -> StatusWriter:
@@ -172,38 +177,38 @@ class StatusWriter:
 
     def __exit__(self, *_: object) -> None:
         self._closed.set()
+        self._moved.set()
         self._thread.join()
         self._lock_on_job.release()
 
     def update(self, **changes: Any) -> None:
         """Change fields of the status and write it at once."""
-        with self._lock:
-            self._status = replace(self._status, **changes)
-            self._write()
+        self._status = replace(self._status, **changes)
+        self._write()
 
     def progress(self, done: int, total: int, **changes: Any) -> None:
-        """Note progress; written at most four times a second, as the hot loop calls it."""
-        with self._lock:
-            self._status = replace(self._status, done=done, total=total, **changes)
-            if time.monotonic() - self._written > 0.25 or done == total:
-                self._write()
+        """Note progress; the heartbeat's thread writes it, so that the hot loop never waits for the disk."""
+        self._status = replace(self._status, done=done, total=total, **changes)
+        self._moved.set()
 
     @property
     def stop_requested(self) -> bool:
         return (self._folder / STOP).exists()
 
     def _write(self) -> None:
-        self._status = replace(self._status, heartbeat=time.time())
-        write_json(self._folder / STATUS, asdict(self._status))
-        self._written = time.monotonic()
+        with self._writing:
+            write_json(self._folder / STATUS, asdict(replace(self._status, heartbeat=time.time())), durable=False)
 
     def _beat(self) -> None:
-        while not self._closed.wait(HEARTBEAT_S):
-            with self._lock:
-                try:
-                    self._write()
-                except DarkroomError as error:  # a full disk must not end the heartbeat for good
-                    print(f"heartbeat not written: {error}", file=sys.stderr, flush=True)
+        while not self._closed.wait(PROGRESS_S):
+            self._moved.wait(HEARTBEAT_S - PROGRESS_S)
+            self._moved.clear()
+            if self._closed.is_set():
+                return
+            try:
+                self._write()
+            except DarkroomError as error:  # a full disk must not end the heartbeat for good
+                print(f"heartbeat not written: {error}", file=sys.stderr, flush=True)
 
 
 def prepare(folder: Path, message: str = "Waiting to start.", created: float | None = None) -> None:

@@ -32,7 +32,7 @@ def resume_run(run: Run) -> Run:
         raise InputError(f"Run {run.id} has finished.", "Start a new run to train longer.")
     if state not in jobs.ENDED:
         raise InputError(f"Run {run.id} is {state}.", "Stop it before resuming it.")
-    if jobs.is_at_work(run.folder):
+    if jobs.is_at_work(run.folder, patience_s=5):
         raise InputError(f"The process of run {run.id} is still there.", "Wait until it is heard of again, or end it.")
     created = run.created
     jobs.prepare(run.folder, "Waiting to resume.", created=created)
