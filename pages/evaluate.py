@@ -41,8 +41,8 @@ def _headline(report: dict[str, Any]) -> None:
 
 
 def _pick(true: str, predicted: str) -> None:
-    st.query_params[keys.TRUE], st.query_params[keys.PREDICTED] = true, predicted
-    st.query_params.pop(keys.PAGE, None)
+    for parameter, value in ((keys.TRUE, true), (keys.PREDICTED, predicted), (keys.PAGE, None)):
+        keys.write(parameter, value)
 
 
 @fragment

@@ -6,6 +6,8 @@ from dataclasses import asdict, dataclass
 
 import streamlit as st
 
+from pages._components import keys
+
 PIXEL_ART_BELOW = 64  # pixels; such images are enlarged without smoothing
 
 
@@ -110,6 +112,6 @@ def gallery(tiles: list[Tile], label: str, key: str) -> str | None:
         label: what the group of images is, read out by a screen reader.
     """
     result = _component(
-        data={"label": label, "tiles": [asdict(tile) for tile in tiles]}, key=key, on_picked_change=lambda: None
+        data={"label": label, "tiles": [asdict(tile) for tile in tiles]}, key=key, on_picked_change=keys.catch_up
     )
     return result.picked

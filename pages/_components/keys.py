@@ -19,7 +19,7 @@ OVERVIEW, EXPLORE, TRAIN, EVALUATE, CLASSIFY = (
 DATASET, RUN, IMAGE, PENDING = "dataset", "run", "image", "adding"
 VIEW, CLASS, PAGE, TRUE, PREDICTED = "view", "class", "page", "true", "predicted"
 
-_CAME_FROM = "came-from"
+_CAME_FROM, _WRITTEN = "came-from", "written-address"
 
 
 def choose(label: str, ids: Sequence[str], key: str, show: Callable[[str], str] = str, help: str | None = None) -> str:
@@ -45,7 +45,7 @@ def choose(label: str, ids: Sequence[str], key: str, show: Callable[[str], str] 
     st.session_state[widget] = choice
 
     def picked() -> None:
-        st.query_params[key] = st.session_state[widget]
+        write(key, st.session_state[widget])
         _start_over(CLASS, PAGE, TRUE, PREDICTED)
 
     st.selectbox(label, ids, format_func=show, key=widget, on_change=picked, help=help)
@@ -70,10 +70,7 @@ def linked(key: str, read: Callable[[str], T | None], default: T) -> dict[str, A
 
     def changed() -> None:
         now = st.session_state[widget]
-        if now == default:
-            st.query_params.pop(key, None)
-        else:
-            st.query_params[key] = str(now)
+        write(key, None if now == default else str(now))
         if key != PAGE:
             _start_over(PAGE)
 
@@ -83,7 +80,34 @@ def linked(key: str, read: Callable[[str], T | None], default: T) -> dict[str, A
 def _start_over(*parameters: str) -> None:
     """What is listed has changed, so these are no longer about it."""
     for parameter in parameters:
-        st.query_params.pop(parameter, None)
+        write(parameter, None)
+
+
+def write(parameter: str, value: str | None) -> None:
+    """Put a parameter into the address, or take it out; in such a way that no click on its way can undo it."""
+    st.session_state.setdefault(_WRITTEN, {})[parameter] = value
+    catch_up()
+
+
+def catch_up() -> None:
+    """Put back what earlier clicks wrote into the address; for callbacks, where `write` is not called anyway.
+
+    With each click the browser sends the address it shows. A second click soon after the first comes with the address
+    of before the first, which would undo it.
+    """
+    for parameter, value in st.session_state.get(_WRITTEN, {}).items():
+        if value is None:
+            st.query_params.pop(parameter, None)
+        else:
+            st.query_params[parameter] = value
+
+
+def heed_address() -> None:
+    """A visit's address says what to show: forget what earlier clicks wrote where it says otherwise."""
+    written = st.session_state.get(_WRITTEN, {})
+    st.session_state[_WRITTEN] = {
+        parameter: value for parameter, value in written.items() if st.query_params.get(parameter) == value
+    }
 
 
 def one_of(options: Collection[str]) -> Callable[[str], str | None]:
@@ -105,7 +129,7 @@ def page_of(num_rows: int, rows_a_page: int, key: str) -> int:
 def remember(key: str, value: str) -> None:
     """Make `value` the choice of `key` here and on the other pages."""
     st.session_state[f"{key}-choice"] = value
-    st.query_params[key] = value
+    write(key, value)
 
 
 def open_image(dataset_id: str, content_hash: str, page: Path) -> None:

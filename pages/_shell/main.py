@@ -28,6 +28,7 @@ STYLE = """<style>
   background: light-dark(#f6f7f9, #191e24); border-top: 1px solid light-dark(#cbd2d9, #3a434d); }
 </style>"""
 
+keys.heed_address()
 st.set_page_config(page_title="Darkroom", page_icon=str(keys.PAGES / "_components" / "icon.svg"), layout="wide")
 page = st.navigation(
     {
