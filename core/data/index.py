@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from core.data.manifest import COLUMNS, read_manifest, require_two_classes, usable, write_manifest
+from core.data.manifest import COLUMNS, read_manifest, require_two_classes, usable, with_all_columns, write_manifest
 from core.data.probe import Facts
 from core.data.readers import ReadingStopped, read_files
 from core.data.sources import Recognised, recognise
@@ -63,7 +63,7 @@ def build_manifest(
         raise IndexingStopped("Indexing was stopped; nothing was stored.") from stopped
     fresh = pd.DataFrame(facts, columns=Facts._fields).assign(path=unread)
     rows = pd.concat([known, _typed(fresh)], ignore_index=True)
-    return _typed(recognised.files.merge(rows, on="path", how="left", validate="1:1"))
+    return with_all_columns(_typed(recognised.files.merge(rows, on="path", how="left", validate="1:1")))
 
 
 def index_into(

@@ -5,8 +5,10 @@ from __future__ import annotations
 import hashlib
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
+from core.data.checks import CHECKS
 from core.errors import DarkroomError, InputError
 from core.files import write_bytes
 
@@ -25,8 +27,29 @@ COLUMNS: dict[str, str] = {
     "mtime_ns": "int64",
     "content_hash": "str",  # 16 hexadecimal digits of BLAKE2b over the file's bytes
     "error": "str",  # why the file could not be read, else missing
+    "group": "str",  # what must stay on one side of a split, as the source says, else missing
+    "excluded": "bool",  # taken out by a user
+    "source_label": "str",  # what the source says; differs from `label` where a user corrected it
+    "perceptual_hash": "str",  # 64 hexadecimal digits; missing where there is no structure to compare
+    "brightness": "float32",  # mean, 0..1, as the eye weighs colours
+    "contrast": "float32",  # standard deviation of brightness, 0..1
+    "sharpness": "float32",
+    "entropy": "float32",
+    "colourfulness": "float32",
+    "mean_r": "float32",  # mean and standard deviation of each channel, 0..1
+    "mean_g": "float32",
+    "mean_b": "float32",
+    "std_r": "float32",
+    "std_g": "float32",
+    "std_b": "float32",
+    "duplicate_group": "int32",  # files of the same bytes have the same number; -1 where there is no other
+    "near_group": "int32",  # images that look the same, those of the same bytes included; -1 where there is no other
+    **{f"{check.name}_score": "float32" for check in CHECKS},  # 1 is fine, 0 the worst; NaN where it does not apply
+    **{f"is_{check.name}": "bool" for check in CHECKS},
 }
 _IDENTITY = ["path", "label", "split", "content_hash", "error"]
+_REQUIRED = [*_IDENTITY, "width", "height", "num_bytes", "mtime_ns"]
+_WHERE_MISSING = {"bool": False, "int32": -1, "float32": np.nan, "str": None}
 
 
 def write_manifest(folder: Path, frame: pd.DataFrame) -> None:
@@ -45,14 +68,26 @@ def read_manifest(folder: Path) -> pd.DataFrame:
         raise DarkroomError(f"{folder.name} has no manifest ({path} is missing).", "Index the folder of images again.")
     try:
         frame = pd.read_parquet(path)
+        frame = with_all_columns(frame)
         return frame.astype({name: kind for name, kind in COLUMNS.items() if frame[name].dtype != kind})
     except (OSError, ValueError, KeyError) as error:  # pyarrow's own errors are ValueErrors
         raise DarkroomError(f"The manifest {path} is damaged ({error}).", "Index the folder again.") from error
 
 
+def with_all_columns(frame: pd.DataFrame) -> pd.DataFrame:
+    """What manifests of earlier versions of Darkroom lack is filled in as not known."""
+    missing = {name: kind for name, kind in COLUMNS.items() if name not in frame and name not in _REQUIRED}
+    if missing:
+        blank = {name: pd.Series(_WHERE_MISSING[kind], frame.index, dtype=kind) for name, kind in missing.items()}
+        frame = pd.concat([frame, pd.DataFrame(blank, frame.index)], axis=1)
+        frame["source_label"] = frame["source_label"].fillna(frame["label"])
+    return frame
+
+
 def usable(frame: pd.DataFrame) -> pd.DataFrame:
-    """The rows of files that can be read."""
-    return frame[frame["error"].isna()]
+    """The rows of files that can be read and were not excluded."""
+    good = frame["error"].isna()
+    return frame[good & ~frame["excluded"] if "excluded" in frame else good]
 
 
 def fingerprint(frame: pd.DataFrame) -> str:

@@ -7,7 +7,7 @@ import pytest
 
 from core.config import SplitConfig, TrainConfig
 from core.data.datasets import index_path
-from core.data.manifest import COLUMNS
+from core.data.manifest import COLUMNS, with_all_columns
 from core.data.probe import content_hash
 from core.data.splits import assign_splits, split_dataset
 from core.errors import InputError
@@ -24,10 +24,8 @@ def table(counts: dict[str, int], split: str | None = None, error: str | None = 
         "content_hash": [content_hash(f"{split}/{label}/{number}".encode()) for label, number in names],
         "error": error,
     }
-    frame = pd.DataFrame(rows).reindex(columns=list(COLUMNS))
-    for name in ("width", "height", "num_bytes", "mtime_ns"):
-        frame[name] = 0
-    return frame.astype(COLUMNS)
+    frame = with_all_columns(pd.DataFrame(rows).assign(width=0, height=0, num_bytes=0, mtime_ns=0))
+    return frame[list(COLUMNS)].astype(COLUMNS)
 
 
 def sizes(frame: pd.DataFrame, label: str) -> dict[str, int]:
