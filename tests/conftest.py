@@ -19,6 +19,13 @@ COUNTS = {"cat": 8, "dog": 8}
 ImageFolder = Callable[..., Path]
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What runs in one process, in order: all browser tests (they share a server and a run), every other file."""
+    for item in items:
+        folder = item.path.parent
+        item.add_marker(pytest.mark.xdist_group(folder.name if folder.name == "browser" else item.path.name))
+
+
 @pytest.fixture
 def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Workspace:
     """An empty workspace, also for every process the test starts."""
