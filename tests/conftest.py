@@ -19,6 +19,7 @@ COUNTS = {"cat": 8, "dog": 8}
 ImageFolder = Callable[..., Path]
 
 
+@pytest.hookimpl(tryfirst=True)  # before xdist reads the groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """What runs in one process, in order: all browser tests (they share a server and a run), every other file."""
     for item in items:
