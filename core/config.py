@@ -37,6 +37,22 @@ class SplitConfig(_Group):
         0.15, gt=0, le=0.45, description="Share of each class kept for the final test, never seen in training."
     )
     seed: int = Field(0, ge=0, le=MAX_SEED, description="Another number draws another split of the same images.")
+    keep_together: Literal["near", "exact", "off"] = Field(
+        "near",
+        description="Images that must not stand on both sides of a split, or the score flatters: near keeps copies and "
+        "images that look the same together, exact keeps files of the same bytes together, off keeps nothing together.",
+    )
+    group_by: Literal["none", "folder", "pattern", "column"] = Field(
+        "none",
+        description="Keeps whole groups (patient, video, burst) on one side: folder takes the folder below the "
+        "class's, pattern what group_pattern finds in the path, column the column group of the dataset's own table.",
+    )
+    group_pattern: str = Field(
+        "",
+        max_length=200,
+        description="Regular expression for group_by = pattern; its first group in parentheses, or else all it "
+        "matches, names an image's group. An image it does not match is a group by itself.",
+    )
 
 
 class PreprocessConfig(_Group):
@@ -296,7 +312,11 @@ def flatten(config: TrainConfig) -> dict[str, Any]:
 
 def conflicts(config: TrainConfig) -> list[str]:
     """Settings that are each allowed but do not go together, each with the way out."""
-    model, found = config.model, []
+    model, split, found = config.model, config.split, list[str]()
+    if split.group_by == "pattern" and not split.group_pattern:
+        found.append("split.group_pattern is empty: group_by = pattern needs a regular expression")
+    if split.group_by != "pattern" and split.group_pattern:
+        found.append(f"split.group_pattern has no effect with group_by = {split.group_by}: empty it or use pattern")
     if model.architecture == "small_cnn" and model.weights == "pretrained":
         found.append("model.weights = pretrained: small_cnn has no pretrained weights; use random")
     if model.architecture == "small_cnn" and model.tune == "head":
