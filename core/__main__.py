@@ -19,6 +19,7 @@ from typing import Any, NoReturn
 import psutil
 
 from core.config import PRESETS, TrainConfig, build_config, knobs
+from core.data.verbs import add_verbs
 from core.errors import DarkroomError, InputError
 from core.runs import launch, store
 from core.workspace import Workspace
@@ -71,6 +72,7 @@ def build_parser() -> argparse.ArgumentParser:
     index.add_argument("path", help="the folder; it is read, never changed")
     index.add_argument("--name", help="what to call it; by default the folder's name")
     verb("datasets", _datasets, "List the stored datasets.")
+    add_verbs(verb)
     train = verb("train", _train, "Train a classifier and evaluate it on its test images.")
     train.add_argument("--data", metavar="PATH|NAME", help="a folder of images, or the name of a stored dataset")
     train.add_argument("--preset", choices=PRESETS, default=None, help="start from these settings (default: transfer)")
@@ -138,14 +140,15 @@ def _train(options: argparse.Namespace) -> tuple[Result, int]:
 
 
 def _start(workspace: Workspace, options: argparse.Namespace, given: dict[str, Any]) -> store.Run:
-    from core.data.splits import split_dataset
+    from core.data.splits import divide
 
     if not options.data:
         raise InputError("Say what to train on with --data PATH or --data NAME.", "List names: python -m core datasets")
     preset = options.preset or "transfer"
     build_config(given, preset)  # all mistakes in the settings first, before minutes of indexing
     config = build_config(given | {"data.dataset": _find_dataset(workspace, options)}, preset)
-    return launch.start_run(workspace, config, split_dataset(workspace, config))
+    division = divide(workspace, config)
+    return launch.start_run(workspace, config, division.manifest, division.about())
 
 
 def _find_dataset(workspace: Workspace, options: argparse.Namespace) -> str:
@@ -183,11 +186,14 @@ def _watch(run: store.Run, options: argparse.Namespace) -> tuple[Result, int]:
     if status.state in ("failed", "lost"):
         print(f"python -m core: {status.message}", file=sys.stderr)
         return row | {"error": status.message}, int(status.extra.get("exit_status", 1))
-    report, manifest = run.report() or {}, run.manifest()
+    from core.data.manifest import usable
+
+    report, images = run.report() or {}, usable(run.manifest())
     row |= {
         "test_accuracy_interval": report.get("test_accuracy_interval"),
-        "num_images": int(manifest["error"].isna().sum()),
-        "num_classes": int(manifest["label"].nunique()),
+        "leaks": report.get("leaks"),
+        "num_images": len(images),
+        "num_classes": int(images["label"].nunique()),
         "seconds": round(time.time() - psutil.Process().create_time(), 2),
     }
     _say(options, f"{run.id}: {status.message}")

@@ -10,11 +10,15 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from core.errors import DarkroomError
 
+if TYPE_CHECKING:  # the processes that read images come without it
+    import pandas as pd
+
 _DISK_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 
 
 def write_bytes(path: Path, data: bytes, durable: bool = True) -> None:
@@ -96,6 +100,29 @@ def read_jsonl(path: Path) -> list[dict[str, Any]]:
     except FileNotFoundError:
         return []
     return [json.loads(line) for line in text[: text.rfind(b"\n") + 1].splitlines() if line.strip()]
+
+
+def csv_bytes(table: pd.DataFrame) -> bytes:
+    """A table as CSV that a spreadsheet can be trusted with.
+
+    With a byte-order mark, which lets spreadsheets read names in any script. Text that a spreadsheet would compute,
+    such as a class called `=1+1`, gets an apostrophe before it, which spreadsheets take for "this is text"; where
+    Darkroom reads a CSV it takes the apostrophe off again. Numbers stay as they are.
+    """
+    safe = table.rename(columns=_defused)
+    for place, kind in enumerate(table.dtypes):
+        if kind.kind not in "biufcmM":  # text, categories of text, or anything
+            safe.isetitem(place, table.iloc[:, place].map(_defused, na_action="ignore"))
+    return safe.to_csv(index=False).encode("utf-8-sig")
+
+
+def write_csv(path: Path, table: pd.DataFrame) -> None:
+    """Replace `path` by the table in one step; see `csv_bytes` and `write_bytes`."""
+    write_bytes(path, csv_bytes(table))
+
+
+def _defused(value: Any) -> Any:
+    return f"'{value}" if isinstance(value, str) and value.startswith(FORMULA_STARTS) else value
 
 
 def tail_text(path: Path, num_bytes: int = 6000) -> str:

@@ -53,6 +53,21 @@ class Workspace:
         return self._made("cache", "backbones")
 
     @property
+    def exports(self) -> Path:
+        """Jobs that write cleaned copies, one folder each: what was asked for and how far it is."""
+        return self._made("cache", "exports")
+
+    @property
+    def uploads(self) -> Path:
+        """Archives sent by the browser, until their images are unpacked and kept or discarded."""
+        return self._made("cache", "uploads")
+
+    @property
+    def downloads(self) -> Path:
+        """What torchvision downloads; files put here by hand are used without the network."""
+        return self._made("cache", "torchvision")
+
+    @property
     def cache(self) -> Path:
         return self._made("cache")
 

@@ -15,7 +15,7 @@ from core.wording import count
 SPLITS = ("train", "val", "test")
 NEEDED = [
     *("path", "label", "split", "content_hash", "error", "group", "excluded", "source_label", "near_group"),
-    "perceptual_hash",
+    "brightness",
 ]
 
 
@@ -34,7 +34,7 @@ class Leaks:
         num_ungrouped: images in no such group though there was one to look for, each a group by itself.
         num_set_aside: images in no split, as others of their group are in a test or validation folder.
         num_test_affected: test images that have another of their group in training or validation.
-        near_known: whether the index holds what near duplicates are found by.
+        near_known: whether near duplicates were looked for, which indexes of earlier versions did not.
     """
 
     num_groups: int = 0
@@ -120,7 +120,7 @@ def count_leaks(manifest: pd.DataFrame, config: SplitConfig | None = None) -> Le
         num_ungrouped=int((source < 0).sum()) if config.group_by != "none" else 0,
         num_set_aside=int((split < 0).sum()),
         num_test_affected=int((elsewhere & (split == SPLITS.index("test"))).sum()),
-        near_known=bool(rows["perceptual_hash"].notna().any() or (rows["near_group"] >= 0).any()),
+        near_known=bool(rows["brightness"].notna().any() or (rows["near_group"] >= 0).any()),
     )
 
 

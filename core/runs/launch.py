@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pandas as pd
 
 from core import jobs
@@ -14,9 +16,11 @@ WORKER = "core.training.worker"
 FINISHING = frozenset({"writing", "exporting", "evaluating"})  # phases a run ends by itself, stopped or not
 
 
-def start_run(workspace: Workspace, config: TrainConfig, manifest: pd.DataFrame) -> Run:
-    """Create a run and start its worker, which outlives this process."""
-    run = create_run(workspace, config, manifest)
+def start_run(
+    workspace: Workspace, config: TrainConfig, manifest: pd.DataFrame, data: dict[str, Any] | None = None
+) -> Run:
+    """Create a run and start its worker, which outlives this process; see `create_run`."""
+    run = create_run(workspace, config, manifest, data)
     jobs.launch(run.folder, WORKER, str(run.folder))
     return run
 

@@ -17,6 +17,7 @@ from core.files import read_json, read_jsonl, tail_text, write_bytes, write_json
 from core.workspace import Workspace
 
 CONFIG, MANIFEST, METRICS = "config.json", "manifest.parquet", "metrics.jsonl"
+DATA = "data.json"  # the version of the dataset, see `Run.data`
 CHECKPOINT, BUNDLE, REPORT = "checkpoint.pt", "bundle", "report.json"
 
 
@@ -60,6 +61,13 @@ class Run:
         """The evaluation, or None while there is none."""
         return read_json(self.folder / REPORT)
 
+    def data(self) -> dict[str, Any]:
+        """What it was trained on, as noted when it was created: dataset_fingerprint, num_edits, num_excluded, leaks.
+
+        Empty for a run of an earlier version of Darkroom.
+        """
+        return read_json(self.folder / DATA) or {}
+
     def manifest(self) -> pd.DataFrame:
         """The images of this run with the split it really used."""
         try:
@@ -68,14 +76,19 @@ class Run:
             raise DarkroomError(f"The manifest of run {self.id} cannot be read ({error}).") from error
 
 
-def create_run(workspace: Workspace, config: TrainConfig, manifest: pd.DataFrame) -> Run:
+def create_run(
+    workspace: Workspace, config: TrainConfig, manifest: pd.DataFrame, data: dict[str, Any] | None = None
+) -> Run:
     """A new run folder with everything the worker needs, state queued.
 
     Args:
         manifest: the images and their split, kept with the run.
+        data: which version of the dataset they are, see `Run.data`.
     """
     run = _claim_folder(workspace, config)
     write_bytes(run.folder / MANIFEST, manifest.to_parquet(index=False))
+    if data:
+        write_json(run.folder / DATA, data)
     jobs.prepare(run.folder)
     write_json(run.folder / CONFIG, config.model_dump())  # last: with it the folder is a run
     return run
@@ -123,6 +136,8 @@ def summary(run: Run) -> dict[str, Any]:
         "created": status.created,
         "folder": str(run.folder),
         "dataset": None,
+        "dataset_fingerprint": None,
+        "num_edits": None,
         "architecture": None,
         "test_accuracy": None,
         "val_accuracy": None,
@@ -130,7 +145,8 @@ def summary(run: Run) -> dict[str, Any]:
     try:
         config = run.config
         row |= {"dataset": config.data.dataset, "architecture": config.model.architecture}
-        report = run.report() or {}
+        report, data = run.report() or {}, run.data()
+        row |= {key: data.get(key) for key in ("dataset_fingerprint", "num_edits")}
         row |= {key: report.get(key) for key in ("test_accuracy", "val_accuracy")}
     except DarkroomError as error:
         row["message"] = f"{status.message} {error}".strip()

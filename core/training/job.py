@@ -19,6 +19,7 @@ from torch import nn
 
 from core.config import TrainConfig
 from core.data.datasets import Dataset, open_dataset
+from core.data.leaks import Leaks
 from core.data.manifest import usable
 from core.errors import DarkroomError, InputError
 from core.evaluation.evaluate import evaluate_run
@@ -89,6 +90,8 @@ class _Job:
         torch.manual_seed(self.config.runtime.seed)
         network = build_network(self.config.model, len(self.classes))
         self._log(f"{len(self.classes)} classes, {len(self.manifest):,} images, training on {self.device}.")
+        if leaks := self.run.data().get("leaks"):
+            self._log(Leaks(**leaks).sentence())
         backbone_graph = None
         try:
             if self.config.model.tune == "head":
@@ -183,11 +186,13 @@ class _Job:
 
     def _write_bundle(self, network: Network, progress: Progress) -> Bundle:
         self._enter("writing", "Writing the model.")
+        data = self.run.data()  # of when it was started: the dataset may have been corrected since
         weights = {name: value.detach().cpu().numpy() for name, value in network.state_dict().items()}
         summary = {
             "run": self.run.id,
             "dataset": self.config.data.dataset,
-            "dataset_fingerprint": self.dataset.fingerprint,
+            "dataset_fingerprint": data.get("dataset_fingerprint", self.dataset.fingerprint),
+            "num_edits": data.get("num_edits", 0),
             "best_epoch": progress.best_epoch,
             "num_epochs": progress.epoch,
         }
