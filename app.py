@@ -8,7 +8,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from core.data import thumbnails
+from core.data import mean_images, thumbnails
 from core.errors import DarkroomError
 from core.workspace import Workspace
 from pages._components.guard import show_failure
@@ -30,6 +30,15 @@ async def thumbnail(request: Request) -> Response:
     return Response(data, media_type=media_type, headers=_KEEP)
 
 
+async def mean_image(request: Request) -> Response:
+    """`/mean/{key}`: the mean image of a class, as `core.data.mean_images.prepare` noted it under that key."""
+    try:
+        data = await run_in_threadpool(mean_images.mean_image, Workspace.default(), request.path_params["key"])
+    except DarkroomError as error:
+        return JSONResponse({"error": error.message, "fix": error.fix}, 404, headers=_FORGET)
+    return Response(data, media_type="image/png", headers=_KEEP)
+
+
 async def no_thumbnail(_: Request) -> Response:
     """Any other address below `/thumb/`; without it Streamlit would answer with the dashboard's own page."""
     return JSONResponse({"error": "There is no such thumbnail."}, 404, headers=_FORGET)
@@ -38,5 +47,6 @@ async def no_thumbnail(_: Request) -> Response:
 ROUTES = [
     Route("/thumb/{size:int}/{dataset_id}/{content_hash}", thumbnail),
     Route("/thumb/{anything:path}", no_thumbnail),
+    Route("/mean/{key}", mean_image),
 ]
 app = st.App("pages/_shell/main.py", routes=ROUTES, on_script_error=show_failure)

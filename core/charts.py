@@ -76,89 +76,6 @@ def display_names(names: Sequence[str], max_length: int = MAX_NAME) -> list[str]
     return distinct
 
 
-def class_counts_chart(counts: pd.DataFrame) -> go.Figure:
-    """How many images each class has, largest first.
-
-    Args:
-        counts: label, images. Beyond `MAX_BARS` rows the largest and the smallest half of that many are drawn, and
-            the chart says so.
-    """
-    rows = counts.sort_values("images", ascending=False, kind="stable")
-    subtitle = ""
-    if len(rows) > MAX_BARS:
-        half = MAX_BARS // 2
-        subtitle = f"The {half} largest and the {half} smallest of {count(len(rows))} classes"
-        rows = pd.concat([rows.head(half), rows.tail(half)])
-    names = display_names(rows["label"].tolist())
-    figure = _figure("How many images does each class have?", subtitle, "Images", "Class", _row_height(len(names)))
-    figure.add_bar(
-        x=rows["images"],
-        y=names,
-        orientation="h",
-        texttemplate="%{x:,}",
-        textposition="outside",
-        cliponaxis=False,
-        hovertemplate="%{y}<br>Images: %{x:,}<extra></extra>",
-    )
-    figure.update_xaxes(rangemode="tozero", showgrid=True)
-    return _with_class_rows(figure, names)
-
-
-def size_histogram_chart(table: pd.DataFrame, which: Literal["width", "height"]) -> go.Figure:
-    """How many images have which width, or height.
-
-    Args:
-        table: side ("width" or "height"), low, high (pixels, low <= side < high), images.
-    """
-    rows = table[table["side"] == which].sort_values("low")
-    low, high = rows["low"].to_numpy(float), rows["high"].to_numpy(float)
-    side = {"width": ("wide", "Width"), "height": ("tall", "Height")}[which]
-    figure = _figure(f"How {side[0]} are the images?", "", f"{side[1]} (pixels)", "Images", 320)
-    figure.add_bar(
-        x=(low + high) / 2,
-        y=rows["images"],
-        width=high - low,
-        customdata=_pixel_ranges(low, high),
-        hovertemplate="%{customdata}<br>Images: %{y:,}<extra></extra>",
-        marker_line_width=0,
-    )
-    return figure
-
-
-def size_grid_chart(grid: pd.DataFrame) -> go.Figure:
-    """How many images have which width and height together.
-
-    Args:
-        grid: width_low, width_high, height_low, height_high (pixels, low <= side < high), images; empty cells may
-            be left out.
-    """
-    figure = _figure("Which sizes do the images have?", "", "Width (pixels)", "Height (pixels)", 420)
-    if grid.empty:
-        return figure
-    widths, heights = _edges(grid, "width"), _edges(grid, "height")
-    counts = np.full((len(heights) - 1, len(widths) - 1), np.nan)
-    words = np.full(counts.shape, "", dtype=object)
-    column, row = widths.searchsorted(grid["width_low"]), heights.searchsorted(grid["height_low"])
-    counts[row, column] = grid["images"]
-    wide = _pixel_ranges(grid["width_low"].to_numpy(float), grid["width_high"].to_numpy(float))
-    tall = _pixel_ranges(grid["height_low"].to_numpy(float), grid["height_high"].to_numpy(float))
-    words[row, column] = [
-        f"{a} wide, {b} tall: {count(int(n), 'image')}" for a, b, n in zip(wide, tall, grid["images"], strict=True)
-    ]
-    colour, colorbar = _count_colours(counts, "Images")
-    figure.add_heatmap(
-        x=widths,
-        y=heights,
-        z=colour,
-        customdata=words,
-        hovertemplate="%{customdata}<extra></extra>",
-        hoverongaps=False,
-        colorbar=colorbar,
-        colorscale=SCALE,
-    )
-    return figure
-
-
 def training_curves_chart(history: Sequence[dict[str, Any]], metric: Literal["loss", "accuracy"]) -> go.Figure:
     """Training and validation loss (nats) or accuracy (%) by epoch, the best validation epoch marked.
 
@@ -167,7 +84,7 @@ def training_curves_chart(history: Sequence[dict[str, Any]], metric: Literal["lo
     """
     loss = metric == "loss"
     question = "How far did the loss fall?" if loss else "How many images are classified correctly?"
-    figure = _figure(question, "", "Epoch", "Loss (nats)" if loss else "Accuracy (%)", 360)
+    figure = blank_figure(question, "", "Epoch", "Loss (nats)" if loss else "Accuracy (%)", 360)
     epochs = [row["epoch"] for row in history]
     hover = "%{y:.3g}" if loss else "%{y:.1f} %"
     val = _values(history, f"val_{metric}")
@@ -215,8 +132,8 @@ def per_class_chart(per_class: pd.DataFrame) -> go.Figure:
     if num_empty:
         notes.append(f"{count(num_empty, 'class', 'classes')} without test images left out")
     names = display_names(rows["label"].tolist())
-    height = _row_height(len(names)) + 30
-    figure = _figure("Which classes are hard?", "; ".join(notes), "Score (%)", "Class", height)
+    height = row_height(len(names)) + 30
+    figure = blank_figure("Which classes are hard?", "; ".join(notes), "Score (%)", "Class", height)
     series = (
         ("precision", "precision", "triangle-right"),
         ("recall", "recall", "triangle-left"),
@@ -234,7 +151,7 @@ def per_class_chart(per_class: pd.DataFrame) -> go.Figure:
         )
     figure.update_layout(hovermode="y unified")
     figure.update_xaxes(range=[-2, 102], showgrid=True)
-    return _with_class_rows(figure, names)
+    return with_class_rows(figure, names)
 
 
 def confusion_chart(
@@ -253,12 +170,12 @@ def confusion_chart(
     counts = np.asarray(confusion)
     names = display_names(classes, MAX_NAME_BOTH_AXES)
     question = "What is each class taken for?" if normalised else "How often is which class taken for which?"
-    figure = _figure(question, "", "Answered class", "True class", max(360, min(900, 220 + 34 * len(names))))
+    figure = blank_figure(question, "", "Answered class", "True class", max(360, min(900, 220 + 34 * len(names))))
     shares = 100 * normalise_rows(counts)
     if normalised:
         colour, colorbar = shares, {"title": {"text": "Of the true class (%)", "side": "right"}}
     else:
-        colour, colorbar = _count_colours(counts.astype(float), "Test images")
+        colour, colorbar = count_colours(counts.astype(float), "Test images")
     low, high = (0.0, 100.0) if normalised else (float(colour.min()), float(colour.max()))
     clickable = len(names) <= MAX_CLICKABLE
     figure.add_heatmap(
@@ -303,7 +220,8 @@ def _cell_points(counts: np.ndarray, shares: np.ndarray, names: list[str]) -> go
     )
 
 
-def _figure(question: str, subtitle: str, x_title: str, y_title: str, height: int) -> go.Figure:
+def blank_figure(question: str, subtitle: str, x_title: str, y_title: str, height: int) -> go.Figure:
+    """A figure without data in Darkroom's look."""
     figure = go.Figure(layout={"template": TEMPLATE})
     # Streamlit's theme overwrites the template's colours and margins but not the figure's own.
     figure.update_layout(
@@ -318,17 +236,18 @@ def _figure(question: str, subtitle: str, x_title: str, y_title: str, height: in
     return figure
 
 
-def _with_class_rows(figure: go.Figure, names: list[str]) -> go.Figure:
+def with_class_rows(figure: go.Figure, names: list[str]) -> go.Figure:
     """The first name on top, none left out, and no name taken for a number."""
     figure.update_yaxes(type="category", categoryarray=names, autorange="reversed", dtick=1, showgrid=False)
     return figure
 
 
-def _row_height(num_rows: int) -> int:
+def row_height(num_rows: int) -> int:
+    """Pixels that a figure with so many rows needs."""
     return 150 + 24 * max(num_rows, 2)
 
 
-def _count_colours(counts: np.ndarray, unit: str) -> tuple[np.ndarray, dict[str, Any]]:
+def count_colours(counts: np.ndarray, unit: str) -> tuple[np.ndarray, dict[str, Any]]:
     """Values to colour counts by, and the colour bar that reads as counts: logarithmic where the range is wide."""
     positive = counts[np.nan_to_num(counts) > 0]
     if positive.size == 0 or positive.max() < WIDE_RANGE * positive.min():
@@ -345,20 +264,6 @@ def _count_colours(counts: np.ndarray, unit: str) -> tuple[np.ndarray, dict[str,
 
 def _log_step(counts: np.ndarray) -> np.ndarray:
     return np.where(np.isnan(counts), np.nan, np.log10(np.maximum(np.nan_to_num(counts), 0.5)))
-
-
-def _edges(grid: pd.DataFrame, side: str) -> np.ndarray:
-    """All bin borders, ascending; a stretch without images becomes one empty bin."""
-    return np.unique(np.concatenate([grid[f"{side}_low"], grid[f"{side}_high"]]).astype(float))
-
-
-def _pixel_ranges(low: np.ndarray, high: np.ndarray) -> list[str]:
-    last = np.ceil(high) - 1  # the largest whole number of pixels below the border
-    first = np.ceil(low)
-    return [
-        f"{count(int(a))} px" if b <= a else f"{count(int(a))}-{count(int(b))} px"
-        for a, b in zip(first, last, strict=True)
-    ]
 
 
 def _values(history: Sequence[dict[str, Any]], name: str) -> list[float | None]:

@@ -8,7 +8,7 @@ import streamlit as st
 
 from core.data import summary
 from core.data.datasets import Dataset, list_datasets, open_dataset
-from core.wording import significant
+from core.wording import count, significant
 from core.workspace import Workspace
 from pages._components import keys, readers
 from pages._components.explore.registry import VIEWS, view_of
@@ -18,13 +18,18 @@ from pages._components.text import escape
 
 
 def _answer(dataset: Dataset) -> str:
-    ratio = summary.imbalance_ratio(readers.dataset_tables(dataset)["classes"])
+    counts = readers.class_counts(dataset)
+    ratio = summary.imbalance_ratio(counts)
     if ratio == 1:
         balance = "every class has the same number of images"
     elif math.isfinite(ratio):
-        balance = f"the largest class has {significant(ratio)} times as many images as the smallest"
+        least = counts.iloc[-1]
+        balance = (
+            f"the largest class has {significant(ratio)} times as many images as the smallest, "
+            f"{least['label']} ({count(least['images'])})"
+        )
     else:
-        balance = "at least one class has no readable image"
+        balance = f"{counts.iloc[-1]['label']} has no image that can be used"
     return f"{dataset_sentence(dataset)}; {balance}."
 
 

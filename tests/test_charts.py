@@ -12,14 +12,10 @@ import plotly.graph_objects as go
 import plotly.io
 import pytest
 
-from core import charts
+from core import charts, charts_data
 
 LINK = '<a href="javascript:alert(1)">x</a>'
 NASTY = ["<b>bold</b>", LINK, "line<br>break", "$x^2$", "R&amp;D", "1", "1.0", "\u732b"]
-
-
-def counts_table(num_classes: int) -> pd.DataFrame:
-    return pd.DataFrame({"label": [f"c{i}" for i in range(num_classes)], "images": range(1, num_classes + 1)})
 
 
 def scores(labels: list[str], f1: list[float], support: list[int]) -> pd.DataFrame:
@@ -33,14 +29,18 @@ def epochs(**columns: list[float | None]) -> list[dict[str, Any]]:
 
 def all_figures() -> dict[str, go.Figure]:
     curve = epochs(train_loss=[1.0, 0.5], val_loss=[1.1, 0.6], train_accuracy=[0.5, 0.8], val_accuracy=[0.4, 0.7])
-    histogram = pd.DataFrame({"side": ["width", "height"], "low": [10, 20], "high": [20, 30], "images": [3, 3]})
+    classes = pd.DataFrame({"label": NASTY, "images": range(len(NASTY))})
+    kinds = pd.DataFrame({"format": ["JPEG", "PNG"], "mode": ["RGB", "<b>"], "images": [3, 1]})
+    bins = pd.DataFrame({"label": [NASTY[1], None], "low": [0, 0], "high": [10, 10], "images": [3, 3]})
     grid = pd.DataFrame({"width_low": [10], "width_high": [20], "height_low": [20], "height_high": [30], "images": [3]})
     square = np.arange(len(NASTY) ** 2).reshape(len(NASTY), -1)
     return {
-        "class counts": charts.class_counts_chart(pd.DataFrame({"label": NASTY, "images": range(len(NASTY))})),
-        "widths": charts.size_histogram_chart(histogram, "width"),
-        "heights": charts.size_histogram_chart(histogram, "height"),
-        "sizes": charts.size_grid_chart(grid),
+        "class counts": charts_data.class_bars(classes, logarithmic=False),
+        "class counts, logarithmic": charts_data.class_bars(classes, logarithmic=True),
+        "kinds": charts_data.kind_bars(kinds),
+        "histogram": charts_data.histogram_bars(bins, "How wide are they?", "Width (pixels)", False, shares=False),
+        "shares": charts_data.histogram_bars(bins, "How large are they?", "File size", True, shares=True),
+        "sizes": charts_data.size_grid_map(grid),
         "loss": charts.training_curves_chart(curve, "loss"),
         "accuracy": charts.training_curves_chart(curve, "accuracy"),
         "per class": charts.per_class_chart(scores(NASTY, [0.5] * len(NASTY), [2] * len(NASTY))),
@@ -99,73 +99,6 @@ def test_display_names_stay_distinct() -> None:
     assert len(set(shown)) == len(names)
     assert shown[0].startswith("xxx") and "\N{HORIZONTAL ELLIPSIS}" in shown[0] and len(shown[0]) <= 36
     assert shown[5:] == ["(no name) (1)", "(no name) (2)"]
-
-
-def test_class_counts_are_bars_largest_first() -> None:
-    figure = charts.class_counts_chart(pd.DataFrame({"label": ["few", "many"], "images": [2, 1500]}))
-    (bars,) = figure.data
-    assert (bars.type, bars.orientation) == ("bar", "h")
-    assert list(bars.y) == ["many", "few"] and list(bars.x) == [1500, 2]
-    assert figure.layout.yaxis.autorange == "reversed"  # so that the first name stands on top
-    assert figure.layout.title.subtitle.text == ""
-
-
-def test_many_classes_are_cut_to_the_largest_and_smallest_and_say_so() -> None:
-    figure = charts.class_counts_chart(counts_table(100))
-    assert list(figure.data[0].x) == [*range(100, 80, -1), *range(20, 0, -1)]
-    assert figure.layout.title.subtitle.text == "The 20 largest and the 20 smallest of 100 classes"
-    assert len(charts.class_counts_chart(counts_table(40)).data[0].x) == 40
-
-
-def test_class_names_that_look_like_numbers_stay_names() -> None:
-    figure = charts.class_counts_chart(pd.DataFrame({"label": ["1", "1.0", "10"], "images": [3, 2, 1]}))
-    assert figure.layout.yaxis.type == "category" and list(figure.data[0].y) == ["1", "1.0", "10"]
-
-
-def test_size_histogram_shows_one_side_with_bins_as_wide_as_they_are() -> None:
-    table = pd.DataFrame(
-        {
-            "side": ["width", "height", "width"],
-            "low": [1000, 7, 0],
-            "high": [1100, 8, 1000],
-            "images": [5, 9, 4],
-        }
-    )
-    wide = charts.size_histogram_chart(table, "width")
-    assert list(wide.data[0].x) == [500, 1050] and list(wide.data[0].width) == [1000, 100]
-    assert list(wide.data[0].y) == [4, 5]
-    assert list(wide.data[0].customdata) == ["0-999 px", "1,000-1,099 px"]
-    assert wide.layout.xaxis.title.text == "Width (pixels)"
-    tall = charts.size_histogram_chart(table, "height")
-    assert list(tall.data[0].customdata) == ["7 px"] and tall.layout.xaxis.title.text == "Height (pixels)"
-
-
-def grid_table(cells: list[tuple[int, int, int]]) -> pd.DataFrame:
-    """(width_low, height_low, images) with bins of ten pixels."""
-    return pd.DataFrame(
-        [(w, w + 10, h, h + 10, n) for w, h, n in cells],
-        columns=["width_low", "width_high", "height_low", "height_high", "images"],
-    )
-
-
-def test_size_grid_puts_each_count_in_its_cell_and_leaves_gaps_empty() -> None:
-    figure = charts.size_grid_chart(grid_table([(0, 0, 4), (50, 10, 7)]))
-    (heatmap,) = figure.data
-    assert list(heatmap.x) == [0, 10, 50, 60] and list(heatmap.y) == [0, 10, 20]
-    assert np.array_equal(np.asarray(heatmap.z), [[4, np.nan, np.nan], [np.nan, np.nan, 7]], equal_nan=True)
-    assert heatmap.customdata[1][2] == "50-59 px wide, 10-19 px tall: 7 images"
-
-
-def test_size_grid_colours_a_wide_range_by_the_logarithm_and_says_so() -> None:
-    (heatmap,) = charts.size_grid_chart(grid_table([(0, 0, 1), (10, 0, 10_000)])).data
-    assert np.asarray(heatmap.z).tolist() == [[0.0, 4.0]]
-    assert heatmap.colorbar.title.text == "Images (logarithmic)"
-    assert list(heatmap.colorbar.ticktext) == ["1", "10", "100", "1,000", "10,000"]
-    assert np.allclose(heatmap.colorbar.tickvals, [0, 1, 2, 3, 4])
-
-
-def test_an_empty_size_grid_is_an_empty_figure() -> None:
-    assert len(charts.size_grid_chart(grid_table([])).data) == 0
 
 
 def test_training_curves_mark_the_best_validation_epoch() -> None:

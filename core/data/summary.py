@@ -1,20 +1,43 @@
-"""What Explore shows of a dataset, as plain small tables counted from the manifest."""
+"""What Explore shows of a dataset, as plain small tables counted from its columns.
+
+Wherever a `mask` is asked for, it says which rows count, as `core.data.filters.Filters.mask` gives it.
+"""
 
 from __future__ import annotations
+
+import math
+from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
 
+from core.data.filters import MEASURES, measured
 from core.data.manifest import usable
 from core.errors import InputError
 
 HISTOGRAM_BINS, GRID_BINS = 40, 24
+OTHERS = None  # in place of a class: all others together
+CHANNELS = ("red", "green", "blue")
+# Few different values in many rows: kept as codes, 1 to 4 bytes a row and quick to compare.
+_FEW_VALUES = ("label", "source_label", "suggested_label", "split", "mode", "format", "error", "group")
+_NOT_SHOWN = ["perceptual_hash"]
 
 
-def class_counts(frame: pd.DataFrame) -> pd.DataFrame:
-    """Readable images of each class, most first: label, images. A class of unreadable files only counts 0."""
-    counts = usable(frame)["label"].value_counts().reindex(frame["label"].unique(), fill_value=0)
-    table = counts.rename_axis("label").reset_index(name="images")
+def for_pages(frame: pd.DataFrame) -> pd.DataFrame:
+    """The manifest as pages hold it: without what they never show, and repeated text as categories."""
+    kept = frame.drop(columns=[name for name in _NOT_SHOWN if name in frame])
+    return kept.astype({name: "category" for name in _FEW_VALUES if name in kept})
+
+
+def class_counts(frame: pd.DataFrame, mask: np.ndarray | None = None) -> pd.DataFrame:
+    """Images of each class, most first: label, images. A class of which none counts has 0.
+
+    Args:
+        mask: if None, every image that can be read and was not excluded.
+    """
+    labels = _categories(frame["label"])
+    counts = labels[_mask(frame, mask)].value_counts(sort=False)
+    table = counts.rename_axis("label").reset_index(name="images").astype({"label": "str"})
     return table.sort_values(["images", "label"], ascending=[False, True], ignore_index=True)
 
 
@@ -29,75 +52,169 @@ def imbalance_ratio(counts: pd.DataFrame) -> float:
     return float(counts["images"].max() / smallest) if smallest else float("inf")
 
 
-def size_histograms(frame: pd.DataFrame) -> pd.DataFrame:
-    """How many images have which width and height: side ("width" or "height"), low, high, images.
+def histogram(
+    frame: pd.DataFrame, mask: np.ndarray, column: str, classes: Sequence[str | None], num_bins: int = HISTOGRAM_BINS
+) -> pd.DataFrame:
+    """How many images have which value of a measure: label, low, high, images; every bin once for each class.
 
-    Bins are whole pixels, low <= side < high, all of one width, at most `HISTOGRAM_BINS` a side, empty ones included.
+    Bins are of one round width, whole numbers for whole measures, `low <= value < high`; the last is open
+    (`high` is infinite) and holds the few values far beyond the others too. Unknown values are left out.
+
+    Args:
+        column: of `core.data.filters.MEASURES`.
+        classes: which to count apart, in this order; None stands for all images of no other class in the list.
     """
-    good = usable(frame)
-    tables = []
-    for side in ("width", "height"):
-        edges = _edges(good[side].to_numpy(), HISTOGRAM_BINS)
-        images, _ = np.histogram(good[side], edges)
-        tables.append(pd.DataFrame({"side": side, "low": edges[:-1], "high": edges[1:], "images": images}))
-    return pd.concat(tables, ignore_index=True)
+    values = measured(frame, column)[mask]
+    known = np.isfinite(values)
+    values, codes = values[known], _places(frame["label"], classes)[mask][known]
+    if not len(values):
+        return pd.DataFrame({"label": [], "low": [], "high": [], "images": []}).astype({"images": int, "label": "str"})
+    edges = bin_edges(values, num_bins, MEASURES[column].whole)
+    bins = np.clip(np.searchsorted(edges.astype(values.dtype), values, "right") - 1, 0, len(edges) - 2)
+    counted = codes >= 0
+    images = np.bincount(
+        codes[counted] * (len(edges) - 1) + bins[counted], minlength=len(classes) * (len(edges) - 1)
+    ).reshape(len(classes), -1)
+    high = np.append(edges[1:-1], np.inf)
+    return pd.concat(
+        [
+            pd.DataFrame({"label": label, "low": edges[:-1], "high": high, "images": row})
+            for label, row in zip(classes, images, strict=True)
+        ],
+        ignore_index=True,
+    ).astype({"label": "str"})
 
 
-def size_grid(frame: pd.DataFrame) -> pd.DataFrame:
+def bin_edges(values: np.ndarray, num_bins: int, whole: bool) -> np.ndarray:
+    """Borders of at most about `num_bins` bins of one round width that hold all values but a far tail."""
+    low, high = float(values.min()), float(values.max())
+    rank = math.ceil(0.995 * (len(values) - 1))
+    near = float(np.partition(values, rank)[rank])
+    if high - low > 3 * (near - low) > 0:
+        high = near
+    span = high - low or abs(low) * 1e-3 or 1.0
+    step = _round_up(span / num_bins)
+    if whole:
+        step = max(1.0, step)
+    first = math.floor(low / step + 1e-6)
+    last = max(first + 1, math.floor(high / step + 1e-6) + 1)
+    edges = np.arange(first, last + 1) * step
+    # Figures such as 0.30000000000000004 have no place in an address or on an axis.
+    return np.round(edges, 12 - math.ceil(math.log10(max(abs(edges[0]), abs(edges[-1]), step))))
+
+
+def size_grid(frame: pd.DataFrame, mask: np.ndarray) -> pd.DataFrame:
     """How many images have which width and height together: width_low, width_high, height_low, height_high, images.
 
-    Bins are as in `size_histograms`, at most `GRID_BINS` a side; empty cells are left out.
+    Bins are whole pixels, low <= side < high, at most `GRID_BINS` a side; empty cells are left out.
     """
-    good = usable(frame)
-    widths, heights = (_edges(good[side].to_numpy(), GRID_BINS) for side in ("width", "height"))
-    images, _, _ = np.histogram2d(good["width"], good["height"], [widths, heights])
+    sides = [frame[side].to_numpy()[mask] for side in ("width", "height")]
+    edges = [_pixel_edges(values, GRID_BINS) for values in sides]
+    columns, rows = (
+        np.searchsorted(borders, values, "right") - 1 for borders, values in zip(edges, sides, strict=True)
+    )
+    num_rows = len(edges[1]) - 1
+    images = np.bincount(columns * num_rows + rows, minlength=(len(edges[0]) - 1) * num_rows).reshape(-1, num_rows)
     column, row = np.nonzero(images)
     return pd.DataFrame(
         {
-            "width_low": widths[column],
-            "width_high": widths[column + 1],
-            "height_low": heights[row],
-            "height_high": heights[row + 1],
-            "images": images[column, row].astype(int),
+            "width_low": edges[0][column],
+            "width_high": edges[0][column + 1],
+            "height_low": edges[1][row],
+            "height_high": edges[1][row + 1],
+            "images": images[column, row],
         }
     )
 
 
-def gallery_page(frame: pd.DataFrame, label: str | None, page: int, page_size: int) -> tuple[pd.DataFrame, int]:
-    """The readable images on one page of the gallery, and how many pages there are (at least 1).
+def kinds(frame: pd.DataFrame, mask: np.ndarray) -> pd.DataFrame:
+    """Formats and colour modes, most first: format, mode, images."""
+    formats, modes = _categories(frame["format"]), _categories(frame["mode"])
+    names = [list(column.cat.categories) for column in (formats, modes)]
+    pairs = formats.cat.codes.to_numpy(np.int64)[mask] * (len(names[1]) + 1) + modes.cat.codes.to_numpy()[mask]
+    found, images = np.unique(pairs[pairs >= 0], return_counts=True)
+    first, second = np.divmod(found, len(names[1]) + 1)
+    table = pd.DataFrame(
+        {"format": [names[0][at] for at in first], "mode": [names[1][at] for at in second], "images": images}
+    )
+    return table.sort_values(["images", "format", "mode"], ascending=[False, True, True], ignore_index=True)
 
-    Args:
-        label: one class, or None for all.
-        page: from 1; a number beyond either end gives the page at that end.
+
+def channel_statistics(frame: pd.DataFrame, mask: np.ndarray) -> pd.DataFrame:
+    """Mean and standard deviation of each colour channel over the images, 0..1: channel, mean, std.
+
+    Every image counts alike whatever its size: with its mean m and deviation s the mean is that of m, and the
+    deviation sqrt(mean(s^2 + m^2) - mean(m)^2), which is that of all pixels where images have one size.
     """
-    mask = frame["error"].isna()
-    if label is not None:
-        mask &= frame["label"] == label
-    places = np.flatnonzero(mask)
-    num_pages = max(1, -(-len(places) // page_size))
-    page = min(max(page, 1), num_pages)
-    return frame.iloc[places[(page - 1) * page_size : page * page_size]], num_pages
+    rows = []
+    for channel in CHANNELS:
+        means, stds = (frame[f"{kind}_{channel[0]}"].to_numpy(np.float64)[mask] for kind in ("mean", "std"))
+        known = np.isfinite(means) & np.isfinite(stds)
+        if known.any():
+            mean = means[known].mean()
+            variance = (stds[known] ** 2 + means[known] ** 2).mean() - mean**2
+            rows.append({"channel": channel, "mean": mean, "std": math.sqrt(max(0.0, variance))})
+    return pd.DataFrame(rows, columns=["channel", "mean", "std"])
+
+
+def sample_of_class(frame: pd.DataFrame, mask: np.ndarray, label: str, most: int, seed: int = 0) -> list[str]:
+    """Content hashes of at most `most` images of the class that count, drawn by the seed, in order of path."""
+    places = np.flatnonzero(mask & (_places(frame["label"], [label]) == 0))
+    if len(places) > most:
+        places = np.sort(np.random.default_rng(seed).choice(places, most, replace=False))
+    return list(frame["content_hash"].iloc[places])
+
+
+def rows_at(frame: pd.DataFrame, places: np.ndarray, columns: Sequence[str]) -> pd.DataFrame:
+    """Some columns of some rows; the rest of a large table is not touched."""
+    return pd.DataFrame({name: frame[name].iloc[places] for name in columns if name in frame})
 
 
 def unreadable(frame: pd.DataFrame) -> pd.DataFrame:
     """Files that could not be read, and why: path, error."""
-    return frame.loc[frame["error"].notna(), ["path", "error"]].reset_index(drop=True)
+    rows = frame.loc[frame["error"].notna(), ["path", "error"]].reset_index(drop=True)
+    return rows.astype({"error": "str"})
 
 
-def find_image(frame: pd.DataFrame, content_hash: str) -> pd.Series:
-    """The first row of that content; what is missing in it is None.
+def find_image(frame: pd.DataFrame, path_or_hash: str) -> pd.Series:
+    """The row of that path, else the first of that content; what is missing in it is None. Its name is its place.
 
     Raises:
         InputError: there is none.
     """
-    places = np.flatnonzero(frame["content_hash"] == content_hash)
+    places = np.flatnonzero(frame["path"] == path_or_hash)
     if not len(places):
-        raise InputError(f"There is no image {content_hash!r} in this dataset.", "Open the gallery again.")
-    row = frame.iloc[places[0]].astype(object)
+        places = np.flatnonzero(frame["content_hash"] == path_or_hash)
+    if not len(places):
+        raise InputError(f"There is no image {path_or_hash!r} in this dataset.", "Open the gallery again.")
+    row = pd.Series({name: frame[name].iloc[places[0]] for name in frame}, dtype=object, name=int(places[0]))
     return row.where(row.notna(), None)
 
 
-def _edges(values: np.ndarray, most: int) -> np.ndarray:
+def _mask(frame: pd.DataFrame, mask: np.ndarray | None) -> np.ndarray:
+    return frame.index.isin(usable(frame).index) if mask is None else mask
+
+
+def _categories(column: pd.Series) -> pd.Series:
+    return column if isinstance(column.dtype, pd.CategoricalDtype) else column.astype("category")
+
+
+def _places(labels: pd.Series, classes: Sequence[str | None]) -> np.ndarray:
+    """For each row the place of its class in the list, that of `OTHERS` where it is not in it, else -1."""
+    labels = _categories(labels)
+    rest = classes.index(OTHERS) if OTHERS in classes else -1
+    place = {label: number for number, label in enumerate(classes) if label is not OTHERS}
+    by_code = np.array([*(place.get(label, rest) for label in labels.cat.categories), -1], np.int64)
+    return by_code[labels.cat.codes.to_numpy()]
+
+
+def _round_up(step: float) -> float:
+    """The next of 1, 2, 2.5, 5 times a power of ten."""
+    power = 10.0 ** math.floor(math.log10(step))
+    return next(power * factor for factor in (1, 2, 2.5, 5, 10) if power * factor >= step * (1 - 1e-9))
+
+
+def _pixel_edges(values: np.ndarray, most: int) -> np.ndarray:
     """Edges of at most `most` bins of whole pixels that hold all values."""
     low, high = (int(values.min()), int(values.max()) + 1) if len(values) else (0, 1)
     step = -(-(high - low) // most)

@@ -8,6 +8,8 @@ from typing import Any, TypeVar
 
 import streamlit as st
 
+from core.data.filters import PARAMETERS, Filters
+
 T = TypeVar("T")
 
 PAGES = Path(__file__).resolve().parent.parent
@@ -18,6 +20,8 @@ OVERVIEW, EXPLORE, TRAIN, EVALUATE, CLASSIFY = (
 # Query parameters: what a link, a bookmark or a second tab opens.
 DATASET, RUN, IMAGE, PENDING = "dataset", "run", "image", "adding"
 VIEW, CLASS, PAGE, TRUE, PREDICTED = "view", "class", "page", "true", "predicted"
+SORT, FALLING, PAGE_SIZE, CHARTS, AGAINST = "sort", "falling", "size", "charts", "against"
+CLASSES_PAGE = "classes-page"
 
 _CAME_FROM, _WRITTEN = "came-from", "written-address"
 
@@ -46,7 +50,7 @@ def choose(label: str, ids: Sequence[str], key: str, show: Callable[[str], str] 
 
     def picked() -> None:
         write(key, st.session_state[widget])
-        _start_over(CLASS, PAGE, TRUE, PREDICTED)
+        _start_over(*PARAMETERS, PAGE, CLASSES_PAGE, AGAINST, TRUE, PREDICTED)
 
     st.selectbox(label, ids, format_func=show, key=widget, on_change=picked, help=help)
     st.session_state[f"{key}-choice"] = choice
@@ -75,6 +79,31 @@ def linked(key: str, read: Callable[[str], T | None], default: T) -> dict[str, A
             _start_over(PAGE)
 
     return {"key": widget, "on_change": changed}
+
+
+def filters() -> Filters:
+    """The filters that the address asks for."""
+    return Filters.from_query(st.query_params)
+
+
+def change_filters(change: Callable[[Filters], Filters]) -> None:
+    """From a callback: put the filters as changed into the address."""
+    catch_up()
+    write_filters(change(filters()))
+
+
+def write_filters(wanted: Filters) -> None:
+    """Put filters into the address in place of those it has; what is listed starts over at its first page."""
+    query = wanted.to_query()
+    for parameter in PARAMETERS:
+        write(parameter, query.get(parameter))
+    _start_over(PAGE, CLASSES_PAGE)
+
+
+def show_images(change: Callable[[Filters], Filters]) -> None:
+    """From a callback: change the filters and go to Explore's images."""
+    change_filters(change)
+    write(VIEW, None)
 
 
 def _start_over(*parameters: str) -> None:

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Hashable
 from pathlib import Path
+from typing import TypeVar
 
+import numpy as np
 import pandas as pd
 import streamlit as st
 
 from core.config import SplitConfig, TrainConfig
 from core.data import summary
 from core.data.datasets import Dataset
-from core.data.splits import split_dataset
+from core.data.filters import Filters, order
+from core.data.manifest import MANIFEST as DATASET_MANIFEST
+from core.data.splits import assign_splits, split_dataset
+from core.errors import InputError
 from core.evaluation.predictions import PREDICTIONS, read_predictions
 from core.inference.bundle import META, ONNX
 from core.inference.classifier import Classifier, open_classifier
@@ -18,17 +24,54 @@ from core.runs.devices import training_device
 from core.runs.store import MANIFEST, REPORT, Run
 from core.workspace import Workspace
 
+T = TypeVar("T")
+ALL = Filters()  # nothing filtered but what was excluded
 device = st.cache_resource(ttl=60, show_spinner=False)(training_device)
 
 
 def dataset_rows(dataset: Dataset) -> pd.DataFrame:
-    """All rows of the manifest, unreadable files included."""
-    return _manifest(str(dataset.folder), dataset.fingerprint, dataset)
+    """All rows of the manifest with the user's edits, unreadable files included; see `summary.for_pages`.
+
+    A million rows: ask for whole columns (`rows["width"].to_numpy()`), never for rows or lists of Python objects.
+    """
+    return _manifest(*_version(dataset), dataset)
 
 
-def dataset_tables(dataset: Dataset) -> dict[str, pd.DataFrame]:
-    """The small tables behind Explore's charts: `classes`, `sizes`, `grid`, `unreadable`."""
-    return _tables(str(dataset.folder), dataset.fingerprint, dataset)
+def passing(dataset: Dataset, filters: Filters) -> np.ndarray:
+    """Which rows of `dataset_rows` the filters let through, as bool."""
+    return _mask(*_version(dataset), filters, dataset)
+
+
+def ordered(dataset: Dataset, filters: Filters, by: str | None, descending: bool) -> np.ndarray:
+    """Places in `dataset_rows` of what the filters let through, in order of a measure or of path."""
+    return _order(*_version(dataset), filters, by, descending, dataset)
+
+
+def counted(dataset: Dataset, filters: Filters, what: Hashable, count: Callable[[pd.DataFrame, np.ndarray], T]) -> T:
+    """`count(rows, passing)`, worked out once for each state of the dataset, filters and `what`.
+
+    Args:
+        what: says what `count` counts, arguments included; a small result, since hundreds are kept.
+    """
+    return _count(*_version(dataset), filters, what, dataset, count)
+
+
+def class_counts(dataset: Dataset, filters: Filters = ALL) -> pd.DataFrame:
+    """`summary.class_counts` of what the filters let through."""
+    return counted(dataset, filters, "classes", summary.class_counts)
+
+
+def labels(dataset: Dataset) -> list[str]:
+    """All classes of the dataset, in alphabetical order."""
+    return counted(dataset, ALL, "labels", lambda rows, _: sorted(rows["label"].cat.categories))
+
+
+def training_part(dataset: Dataset) -> tuple[np.ndarray, str] | None:
+    """Which rows of `dataset_rows` are for training, and who says so; None where the dataset cannot be divided.
+
+    What the source says stands; what it leaves open is drawn as training by default does.
+    """
+    return _training(*_version(dataset), dataset)
 
 
 def split_sizes(workspace: Workspace, dataset: Dataset, split: SplitConfig) -> dict[str, int]:
@@ -62,20 +105,54 @@ def model_version(run: Run) -> str:
     return f"{run.id} {_changed(run.bundle / META)} {_changed(run.bundle / ONNX)}"
 
 
-@st.cache_resource(max_entries=8, show_spinner="Reading the manifest")
-def _manifest(folder: str, fingerprint: str, _dataset: Dataset) -> pd.DataFrame:
-    return _dataset.manifest()
+def _version(dataset: Dataset) -> tuple[str, str, int]:
+    """What the rows of a dataset depend on: indexing again may add columns without changing the fingerprint."""
+    return str(dataset.folder), dataset.fingerprint, _changed(dataset.folder / DATASET_MANIFEST)
 
 
-@st.cache_resource(max_entries=32, show_spinner="Counting images")
-def _tables(folder: str, fingerprint: str, _dataset: Dataset) -> dict[str, pd.DataFrame]:
+@st.cache_resource(max_entries=4, show_spinner="Reading the manifest")
+def _manifest(folder: str, fingerprint: str, changed: int, _dataset: Dataset) -> pd.DataFrame:
+    return summary.for_pages(_dataset.manifest())
+
+
+@st.cache_resource(max_entries=16, show_spinner=False)
+def _mask(folder: str, fingerprint: str, changed: int, filters: Filters, _dataset: Dataset) -> np.ndarray:
+    return filters.mask(dataset_rows(_dataset))
+
+
+@st.cache_resource(max_entries=8, show_spinner=False)
+def _order(
+    folder: str, fingerprint: str, changed: int, filters: Filters, by: str | None, descending: bool, _dataset: Dataset
+) -> np.ndarray:
+    return order(dataset_rows(_dataset), passing(_dataset, filters), by, descending)
+
+
+@st.cache_resource(max_entries=4, show_spinner="Dividing the images")
+def _training(folder: str, fingerprint: str, changed: int, _dataset: Dataset) -> tuple[np.ndarray, str] | None:
     rows = dataset_rows(_dataset)
-    return {
-        "classes": summary.class_counts(rows),
-        "sizes": summary.size_histograms(rows),
-        "grid": summary.size_grid(rows),
-        "unreadable": summary.unreadable(rows),
-    }
+    given = [name for name in ("train", "val", "test") if (rows["split"] == name).any()]
+    if len(given) == 3:
+        return (rows["split"] == "train").to_numpy(), "as the source gives it"
+    try:
+        divided = assign_splits(_dataset.manifest(), SplitConfig())
+    except InputError:
+        return None
+    part = (divided["split"] == "train").to_numpy()
+    by = "by the default settings of Train"
+    return part, by
+
+
+@st.cache_resource(max_entries=256, show_spinner="Counting images")
+def _count(
+    folder: str,
+    fingerprint: str,
+    changed: int,
+    filters: Filters,
+    what: Hashable,
+    _dataset: Dataset,
+    _how: Callable[[pd.DataFrame, np.ndarray], T],
+) -> T:
+    return _how(dataset_rows(_dataset), passing(_dataset, filters))
 
 
 @st.cache_resource(max_entries=64, show_spinner="Dividing the images")

@@ -18,7 +18,7 @@ def test_the_answer_gives_counts_and_imbalance(
     dataset = index_path(workspace, image_folder(counts={"cat": 4, "dog": 10}))
     app = open_page("explore", dataset=dataset.id)
     assert "2 classes, 14 images, 0 unreadable" in texts(app)
-    assert "the largest class has 2.5 times as many images as the smallest" in texts(app)
+    assert "the largest class has 2.5 times as many images as the smallest, cat (4)" in texts(app)
 
 
 def test_the_gallery_pages_through_one_class(
@@ -32,7 +32,7 @@ def test_the_gallery_pages_through_one_class(
     assert tiles[0]["src"] == f"/thumb/160/{dataset.id}/{first['content_hash']}"
     assert tiles[0]["alt"] == "cat: cat/0060.png"
 
-    app.selectbox(key="class-linked").set_value(HOSTILE).run()
+    app.multiselect(key="filter-classes").set_value([HOSTILE]).run()
     assert not app.exception
     assert address(app, "class") == HOSTILE and address(app, "page") is None
     assert {tile["caption"] for tile in component(app, "darkroom_gallery")["tiles"]} == {HOSTILE}
@@ -43,7 +43,7 @@ def test_a_click_that_comes_with_the_address_of_before_the_last_click_undoes_not
 ) -> None:
     dataset = index_path(workspace, image_folder(counts={"cat": 8, "dog": 70}))
     app = open_page("explore", dataset=dataset.id)
-    app.selectbox(key="class-linked").set_value("dog").run()
+    app.multiselect(key="filter-classes").set_value(["dog"]).run()
     del app.query_params["class"]  # as the browser sends it when the second click is quick
     app.get("pagination")[0].set_value(2).run()
     assert address(app, "class") == "dog" and address(app, "page") == "2"
@@ -51,14 +51,18 @@ def test_a_click_that_comes_with_the_address_of_before_the_last_click_undoes_not
 
     app.query_params["class"] = "cat"  # no click: the address itself is what was asked for
     app.run()
-    assert app.selectbox(key="class-linked").value == "cat"
+    assert app.multiselect(key="filter-classes").value == ["cat"]
     assert len(component(app, "darkroom_gallery")["tiles"]) == 8
 
 
 def test_an_address_that_asks_for_what_is_not_there_falls_back(workspace: Workspace, open_page: OpenPage) -> None:
-    app = open_page("explore", dataset="digits", **{"class": "eleven", "page": "9999", "view": "Nothing"})
-    assert app.selectbox(key="class-linked").value == "All classes"
-    assert len(component(app, "darkroom_gallery")["tiles"]) == 60
+    nonsense = {"page": "9999", "view": "Nothing", "width": "wide..", "flag": "ugly", "sort": "beauty", "size": "7"}
+    app = open_page("explore", dataset="digits", **nonsense)
+    assert len(component(app, "darkroom_gallery")["tiles"]) == 60 and "1,797 of 1,797 images" in texts(app)
+    app = open_page("explore", dataset="digits", **{"class": "eleven"})
+    assert app.multiselect(key="filter-classes").value == [] and "0 of 1,797 images" in texts(app)
+    app.button(key="chip-0").click().run()
+    assert address(app, "class") is None and "1,797 of 1,797 images" in texts(app)
     assert "There is no dataset with the id of this address" in texts(open_page("explore", dataset="nope"))
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import streamlit as st
 
+from core.data import summary
 from core.data.datasets import Dataset
 from core.wording import count
 from core.workspace import Workspace
@@ -14,7 +15,7 @@ ROWS_A_PAGE = 100
 
 def draw(workspace: Workspace, dataset: Dataset) -> None:
     """The list, a page at a time."""
-    rows = readers.dataset_tables(dataset)["unreadable"]
+    rows = readers.counted(dataset, readers.ALL, "unreadable", lambda rows, _: summary.unreadable(rows))
     if rows.empty:
         st.success(f"None: all {count(dataset.num_images, 'image')} could be decoded.", icon=":material/check_circle:")
         return
