@@ -12,17 +12,19 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from core.data.intake import PHASES, Source, take_in, write_refused
 from core.data.manifest import COLUMNS, read_manifest, require_two_classes, usable, with_all_columns, write_manifest
 from core.data.probe import Facts
 from core.data.readers import ReadingStopped, read_files
-from core.data.sources import Recognised, recognise
+from core.data.sources import Reading, Recognised, recognise
 from core.data.stored import Dataset, dataset_id, describe, folder_name
+from core.data.walk import IntakeStopped
 from core.errors import DarkroomError, InputError
 from core.files import read_json
 from core.jobs import StatusWriter
 from core.wording import count, duration
 
-REQUEST = "request.json"  # what the job is to do: {"root": path, "previous": folder of an earlier manifest or null}
+REQUEST = "request.json"  # what the job is to do; see `core.data.pending._request`
 BUILT = "dataset"  # where in its folder the job leaves the finished dataset
 
 Progress = Callable[[int, int], None]  # files done, files in all
@@ -68,14 +70,16 @@ def build_manifest(
 
 def index_into(
     folder: Path,
-    root: Path,
+    root: Path | Recognised,
     previous: Path | None = None,
     on_progress: Progress | None = None,
     should_stop: Callable[[], bool] | None = None,
     identity: str | None = None,
     name: str | None = None,
 ) -> Dataset:
-    """Recognise and index `root` and write the dataset's files into `folder`, which is made if missing.
+    """Recognise and index `root`, or index what was recognised already, and write the dataset's files into `folder`.
+
+    The folder is made if it is missing.
 
     Args:
         identity, name: the dataset's id and what it is called; by default both come from `root`.
@@ -86,7 +90,7 @@ def index_into(
         IndexingStopped: `should_stop` said so.
     """
     began = time.monotonic()
-    recognised = recognise(root)
+    recognised = root if isinstance(root, Recognised) else recognise(root)
     frame = build_manifest(recognised, _earlier(previous), on_progress, should_stop)
     if usable(frame).empty:
         commonest = frame["error"].value_counts().index[0]
@@ -97,6 +101,7 @@ def index_into(
     require_two_classes(usable(frame)["label"])
     folder.mkdir(parents=True, exist_ok=True)
     write_manifest(folder, frame)
+    write_refused(folder, recognised)
     identity, name = identity or dataset_id(recognised.root), name or folder_name(recognised.root)
     return describe(folder, identity, name, recognised, frame, time.monotonic() - began)
 
@@ -139,6 +144,7 @@ def _work(folder: Path, status: StatusWriter) -> Dataset:
     request = read_json(folder / REQUEST)
     if not request:
         raise DarkroomError(f"{folder} holds no request to index a folder.", "Look at the folder of images again.")
+    source = Source(**(request["source"] | {"path": request["source"]["path"] and Path(request["source"]["path"])}))
     began = time.monotonic()
     taken_over: int | None = None  # files not read again; they say nothing of the speed
 
@@ -148,10 +154,25 @@ def _work(folder: Path, status: StatusWriter) -> Dataset:
         rate = (done - taken_over) / max(time.monotonic() - began, 1e-9)
         status.progress(done, total, rate=rate, eta_s=(total - done) / rate if rate else None)
 
-    status.update(phase="indexing", message="Reading the images.")
+    def preparing(phase: str, done: int, total: int, unit: str) -> None:
+        status.progress(done, total, phase=phase, unit=unit, message=PHASES[phase])
+
     previous = Path(request["previous"]) if request["previous"] else None
     aside = folder / f"{BUILT}.building"
-    dataset = index_into(aside, Path(request["root"]), previous, report, lambda: status.stop_requested)
+    recognised = take_in(
+        source,
+        Reading.from_dict(request["reading"]),
+        aside,
+        previous,
+        Path(request["cache"]),
+        preparing,
+        lambda: status.stop_requested,
+    )
+    began = time.monotonic()
+    status.update(phase="indexing", message="Reading the images.", unit="images", done=0, total=0)
+    dataset = index_into(
+        aside, recognised, previous, report, lambda: status.stop_requested, source.identity, source.name
+    )
     os.rename(aside, folder / BUILT)
     return dataset
 
@@ -165,7 +186,7 @@ def main(folder: Path) -> int:
             speed = f"{dataset.images_per_s:,.0f} images/s"
             message = f"Indexed in {duration(dataset.seconds)}, {speed}."
             outcome = {"state": "finished", "message": message, "eta_s": 0.0}
-        except IndexingStopped as stopped:
+        except (IndexingStopped, IntakeStopped) as stopped:
             outcome = {"state": "stopped", "message": str(stopped)}
         except DarkroomError as error:
             outcome, exit_status = {"state": "failed", "message": str(error)}, error.exit_status

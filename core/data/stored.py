@@ -22,6 +22,7 @@ from core.workspace import Workspace
 
 DESCRIPTION = "dataset.json"
 IMAGES = "images"  # where in a dataset's folder its images lie that Darkroom itself has written
+REFUSED = "refused.json"  # what could not be taken in, by name, with the reason; not there where nothing was
 _REPLACED = ".images.replaced"
 _SAYS_LITTLE = frozenset(
     {"train", "training", "images", "data", "dataset", "labels", "metadata", "manifest", "annotations", "index"}
@@ -303,6 +304,7 @@ def _move(built: Path, target: Path) -> None:
             if (target / IMAGES).exists():
                 os.rename(target / IMAGES, target / _REPLACED)
             os.rename(built / IMAGES, target / IMAGES)
+        (target / REFUSED).unlink(missing_ok=True)
         last = [MANIFEST, DESCRIPTION]
         for name in (
             sorted(place.name for place in built.iterdir() if place.is_file() and place.name not in last) + last

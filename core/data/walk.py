@@ -5,15 +5,28 @@ from __future__ import annotations
 import os
 import re
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-IMAGE_SUFFIXES: frozenset[str] = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff"})
+from core.errors import DarkroomError
+
+IMAGE_SUFFIXES: frozenset[str] = frozenset(
+    {".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".heic", ".heif", ".avif"}
+)
+TABLE_SUFFIXES: frozenset[str] = frozenset({".csv", ".tsv", ".parquet"})
 
 NO_ACCESS = "folders that cannot be opened"
 SEEN_LINK = "links to folders already counted"
 NOT_TEXT = "names that are not valid text"
+
+Listed = Callable[[int], None]  # told how many have been found so far
+ShouldStop = Callable[[], bool]
 _ORDINARY_SUFFIX = re.compile(r"\.[a-z][a-z0-9_+-]{0,11}")
+
+
+class IntakeStopped(DarkroomError):
+    """Finding the images ended because it was asked to; nothing was stored."""
 
 
 @dataclass
@@ -23,26 +36,33 @@ class Found:
     Attributes:
         images: POSIX paths relative to the folder of all files with an image's suffix, sorted.
         folders: names of the folders directly below, sorted.
+        tables: names of the CSV, TSV and Parquet files directly below, sorted.
         ignored: what was left out, by suffix or by reason -> how many.
         notes: sentences on what was left out and is likely missed.
     """
 
     images: list[str] = field(default_factory=list)
     folders: list[str] = field(default_factory=list)
+    tables: list[str] = field(default_factory=list)
     ignored: Counter[str] = field(default_factory=Counter)
     notes: list[str] = field(default_factory=list)
 
 
-def find_images(root: Path) -> Found:
+def find_images(root: Path, on_listed: Listed | None = None, should_stop: ShouldStop | None = None) -> Found:
     """Walk everything below `root`, links to folders included, each folder once.
 
     Hidden files and folders and `__MACOSX` (what macOS adds to archives) are passed over. A folder that cannot be
     opened is counted and noted.
 
+    Args:
+        on_listed: told after each folder how many images were found so far.
+        should_stop: asked before each folder.
+
     Raises:
         OSError: `root` itself cannot be listed.
+        IntakeStopped: as asked.
     """
-    walk = _Walk(root)
+    walk = _Walk(root, on_listed or (lambda num_found: None), should_stop or (lambda: False))
     walk.run()
     found = walk.found
     clean = [path for path in found.images if is_text(path)]
@@ -52,7 +72,31 @@ def find_images(root: Path) -> Found:
         found.notes.append(f"Rename what is not valid UTF-8 text, such as {shown(min(unclean))!r}, to have it counted.")
     found.images = sorted(clean)
     found.folders = sorted(name for name in found.folders if is_text(name))
+    found.tables = sorted(name for name in found.tables if is_text(name))
     return found
+
+
+def first_images(root: Path, number: int, within: int = 5000) -> list[str]:
+    """Some images below `root` as relative paths, quickly: it gives up after so many files and folders."""
+    found: list[str] = []
+    waiting, looked_at = [""], 0
+    while waiting and looked_at < within and len(found) < number:
+        folder = waiting.pop(0)
+        try:
+            with os.scandir(root / folder) as entries:
+                listed = [entry for _, entry in zip(range(within), entries, strict=False)]
+        except OSError:
+            continue
+        looked_at += len(listed)
+        for entry in sorted(listed, key=lambda entry: entry.name):
+            if entry.name.startswith(".") or entry.name == "__MACOSX" or not is_text(entry.name):
+                continue
+            path = f"{folder}/{entry.name}" if folder else entry.name
+            if _is_folder(entry):
+                waiting.append(path)
+            elif os.path.splitext(path)[1].lower() in IMAGE_SUFFIXES:
+                found.append(path)
+    return found[:number]
 
 
 def shown(name: str) -> str:
@@ -70,8 +114,9 @@ def is_text(name: str) -> bool:
 
 
 class _Walk:
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, report: Listed, stopping: ShouldStop) -> None:
         self.root = os.path.realpath(root)
+        self.report, self.stopping = report, stopping
         self.found = Found()
         self.visited: set[tuple[int, int]] = set()
         self.links: list[str] = []
@@ -91,6 +136,8 @@ class _Walk:
         waiting = [start]
         while waiting:
             folder = waiting.pop()
+            if self.stopping():
+                raise IntakeStopped("Listing the images was stopped; nothing was stored.")
             try:
                 waiting += self._list(folder)
             except OSError:
@@ -120,11 +167,14 @@ class _Walk:
             if not folder:
                 self.found.folders.append(entry.name)
             (self.links if entry.is_symlink() else deeper).append(path)
+        self.report(len(self.found.images))
         return deeper
 
     def _take(self, entry: os.DirEntry[str], path: str) -> None:
         suffix = os.path.splitext(entry.name)[1].lower()
         if suffix not in IMAGE_SUFFIXES:
+            if suffix in TABLE_SUFFIXES and path == entry.name:
+                self.found.tables.append(path)
             self.found.ignored[suffix if _ORDINARY_SUFFIX.fullmatch(suffix) else "no suffix"] += 1
         elif _is_special(entry):
             self.found.ignored["pipes, sockets and devices"] += 1

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from core.data.sources import recognise, resolve_root
+from core.data.sources import recognise, resolve_source
 from core.errors import InputError
 
 
@@ -143,27 +143,33 @@ def test_refusals_say_what_to_do(folder: Callable[..., Path], names: tuple[str, 
 @pytest.mark.parametrize("path", ["", "  ", "a\0b", "/x\udcff"])
 def test_what_is_no_path_is_refused(path: str) -> None:
     with pytest.raises(InputError, match="not the path of a folder") as refusal:
-        resolve_root(path)
+        resolve_source(path)
     str(refusal.value).encode()
 
 
 def test_missing_folder_names_how_far_it_exists(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=f"exists as far as {tmp_path}"):
-        resolve_root(tmp_path / "no" / "such")
+        resolve_source(tmp_path / "no" / "such")
     with pytest.raises(InputError):
-        resolve_root("/" + "x" * 5000)
+        resolve_source("/" + "x" * 5000)
 
 
-def test_a_file_and_an_archive_are_no_folder(tmp_path: Path) -> None:
-    (tmp_path / "photos.zip").touch()
+def test_what_can_be_a_source_besides_a_folder(tmp_path: Path) -> None:
+    for name in ("photos.zip", "photos.TAR.gz", "labels.csv", "labels.parquet"):
+        (tmp_path / name).touch()
+        assert resolve_source(tmp_path / name).name == name
+    (tmp_path / "photos.7z").touch()
     with pytest.raises(InputError, match="Unpack it first"):
-        resolve_root(tmp_path / "photos.zip")
+        resolve_source(tmp_path / "photos.7z")
+    (tmp_path / "cat.jpg").touch()
+    with pytest.raises(InputError, match="is a file"):
+        resolve_source(tmp_path / "cat.jpg")
 
 
 def test_blanks_around_a_pasted_path_do_not_matter(tmp_path: Path) -> None:
     (tmp_path / " odd ").mkdir()
-    assert resolve_root(f"  {tmp_path}\n") == tmp_path.resolve()
-    assert resolve_root(tmp_path / " odd ").name == " odd "
+    assert resolve_source(f"  {tmp_path}\n") == tmp_path.resolve()
+    assert resolve_source(tmp_path / " odd ").name == " odd "
 
 
 def test_no_permission(run_unprivileged: Callable[..., str]) -> None:

@@ -1,0 +1,424 @@
+"""Tables of images and labels that people bring along: CSV, TSV or Parquet, in any encoding, with any column names."""
+
+from __future__ import annotations
+
+import codecs
+import csv
+import os
+import posixpath
+import re
+import unicodedata
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from core.data.walk import IMAGE_SUFFIXES, is_text
+from core.errors import InputError
+from core.wording import bytes_size, count
+
+NO_COLUMN = "(none)"  # chosen in place of a column that would be recognised
+MAX_ROWS = 5_000_000
+MAX_BYTES = 2**31
+MAX_LABEL = 300  # characters
+SPLITS = {
+    "train": "train",
+    "training": "train",
+    "val": "val",
+    "valid": "val",
+    "validation": "val",
+    "dev": "val",
+    "test": "test",
+    "testing": "test",
+}
+_KNOWN_NAMES = {
+    "path": "path file filename file_name filepath file_path image image_path img img_path image_name image_file name "
+    "image_id id file_id",
+    "label": "label labels class class_name classname category target label_name species breed diagnosis y",
+    "split": "split set subset partition fold usage",
+    "group": "group groups group_id patient patient_id subject subject_id video video_id source session",
+}
+_DELIMITERS = ",\t;|"
+_HEADER_BYTES = 2**16
+_SAMPLE = 200  # rows looked at to recognise columns
+_DRIVE = re.compile(r"[A-Za-z]:[\\/]")
+_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+
+
+@dataclass(frozen=True)
+class Columns:
+    """Which column says what; empty where none does."""
+
+    path: str
+    label: str
+    split: str = ""
+    group: str = ""
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table as it stands in its file: all cells text, missing ones empty.
+
+    Attributes:
+        first_line: where the first row stands in the file, for messages.
+        notes: sentences on how it was read, such as its encoding.
+        refused: lines that are no rows, with the reason.
+    """
+
+    rows: pd.DataFrame
+    first_line: int
+    notes: tuple[str, ...]
+    refused: tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True)
+class Listed:
+    """The images a table names: columns path, label, split, group; and the rows that name none, with the reason."""
+
+    files: pd.DataFrame
+    refused: tuple[tuple[str, str], ...]
+    ignored: dict[str, int]
+    notes: tuple[str, ...]
+
+
+def read_table(path: Path) -> Table:
+    """Read a CSV, TSV or Parquet file; delimiter, encoding and header are recognised.
+
+    Raises:
+        InputError: it is empty, too long, or not such a file.
+    """
+    try:
+        if path.stat().st_size > MAX_BYTES:
+            raise InputError(f"{path} is larger than {bytes_size(MAX_BYTES)}.", "Divide it into several datasets.")
+        return _read_parquet(path) if path.suffix.lower() == ".parquet" else _read_text(path)
+    except OSError as error:
+        raise InputError(f"{path} cannot be read: {error.strerror or error}.", "Check the file.") from error
+
+
+def column_names(path: Path) -> list[str]:
+    """The columns of a table, from its start; none where it cannot be read."""
+    try:
+        if path.suffix.lower() == ".parquet":
+            return [str(name) for name in pq.read_schema(path).names]
+        with open(path, "rb") as stream:
+            start = stream.read(_HEADER_BYTES)
+        text = start.decode(_encoding(start), "replace")
+        lines = [line for line in text.splitlines() if line.strip()]
+        return _header(next(csv.reader(lines[:1], delimiter=_delimiter(lines[0]))))[0] if lines else []
+    except (OSError, ValueError, csv.Error, pa.ArrowException):
+        return []
+
+
+def recognise_columns(rows: pd.DataFrame, chosen: Columns) -> Columns:
+    """Which column is which: as chosen, else by name, else by what stands in it.
+
+    Raises:
+        InputError: a chosen column does not exist, or there is none of paths or of labels.
+    """
+    names = [str(name) for name in rows.columns]
+    taken: dict[str, str] = {}
+    for role in ("path", "label", "split", "group"):
+        wanted = getattr(chosen, role)
+        if wanted and wanted != NO_COLUMN and wanted not in names:
+            raise InputError(f"The table has no column {wanted!r}.", f"It has {_quoted(names)}.")
+        taken[role] = wanted
+    sample = rows.head(_SAMPLE)
+    if not taken["path"]:
+        taken["path"] = _path_column(sample, _free(names, taken))
+    for role in ("label", "split", "group"):
+        if not taken[role]:
+            taken[role] = _by_name(role, _free(names, taken))
+    if not taken["label"]:
+        taken["label"] = _likely_label(sample, _free(names, taken))
+    for role, words in (("path", "the images' paths"), ("label", "their labels")):
+        if taken[role] in ("", NO_COLUMN):
+            raise InputError(
+                f"No column of the table seems to hold {words}; it has {_quoted(names)}.",
+                "Name the columns path and label, or say which ones they are.",
+            )
+    return Columns(**{role: "" if name == NO_COLUMN else name for role, name in taken.items()})
+
+
+def list_images(table: Table, columns: Columns, images: Path) -> Listed:
+    """The images named by a table, each path once, relative to the folder `images`.
+
+    A row is refused, by its line, where its path is empty, absolute, or leads out of the folder, where it has no
+    label, or where another row gives the same image another label. Rows that say the same twice count once. A file
+    that does not exist is not refused here: it becomes a row with an error.
+    """
+    rows = table.rows
+    frame = pd.DataFrame(
+        {
+            "path": _tidied_paths(rows[columns.path]),
+            "label": [unicodedata.normalize("NFC", _unquoted(text.strip())) for text in rows[columns.label]],
+            "split": [SPLITS.get(text.strip().lower()) for text in rows[columns.split]] if columns.split else None,
+            "group": [text.strip() or None for text in rows[columns.group]] if columns.group else None,
+        }
+    ).astype("str")
+    reasons = [_fault(*pair) for pair in zip(frame["path"].tolist(), frame["label"].tolist(), strict=True)]
+    reasons = _disagreeing(frame, reasons)
+    blank = (rows == "").all(axis=1).tolist()  # empty lines, and those already refused
+    refused = [
+        (f"line {table.first_line + place}: {_printable(rows[columns.path].iloc[place])}", reason)
+        for place, reason in enumerate(reasons)
+        if reason and not blank[place]
+    ]
+    good = frame[[reason is None for reason in reasons]]
+    files = good.drop_duplicates("path", keep="first")
+    notes, ignored = [], {}
+    if len(files) < len(good):
+        ignored["rows that say the same again"] = len(good) - len(files)
+    if refused or table.refused:
+        ignored["rows that name no usable image"] = len(refused) + len(table.refused)
+    if columns.split:
+        unknown = {text.strip() for text in rows[columns.split] if text.strip().lower() not in SPLITS} - {""}
+        if unknown:
+            notes.append(f"Not splits, so these rows are divided like all others: {_quoted(sorted(unknown))}.")
+    files, found_as = _found(files.reset_index(drop=True), images)
+    notes += found_as
+    return Listed(
+        files.sort_values("path", ignore_index=True), (*table.refused, *refused), ignored, (*table.notes, *notes)
+    )
+
+
+def safe_for_spreadsheets(frame: pd.DataFrame) -> pd.DataFrame:
+    """The table with text that a spreadsheet would take for a formula kept as text, by an apostrophe before it.
+
+    For every CSV that leaves Darkroom; `list_images` takes the apostrophe off again.
+    """
+    safe = frame.copy()
+    for name in safe.columns:
+        if not pd.api.types.is_numeric_dtype(safe[name]):
+            safe[name] = [f"'{v}" if isinstance(v, str) and v.startswith(_FORMULA) else v for v in safe[name]]
+    return safe
+
+
+def _read_parquet(path: Path) -> Table:
+    try:
+        with pq.ParquetFile(path) as file:
+            if file.metadata.num_rows > MAX_ROWS:
+                raise InputError(_too_long(path), "Divide it into several datasets.")
+            plain = [field.name for field in file.schema_arrow if not pa.types.is_nested(field.type)]
+            frame = file.read(columns=list(dict.fromkeys(plain))).to_pandas()
+    except (pa.ArrowException, ValueError, KeyError) as error:
+        raise InputError(f"{path} is no sound Parquet file ({error}).", "Write it again, or as CSV.") from error
+    rows = pd.DataFrame({str(name): _as_text(frame[name]) for name in frame.columns}).astype("str")
+    if rows.empty:
+        raise InputError(f"{path} holds no rows.", "It needs one row an image: path and label.")
+    return Table(rows, 1, (), ())
+
+
+def _as_text(values: pd.Series) -> list[str]:
+    if pd.api.types.is_float_dtype(values):  # whole numbers with gaps arrive as floats
+        return ["" if pd.isna(v) else str(int(v)) if float(v).is_integer() else repr(float(v)) for v in values]
+    return ["" if pd.isna(v) else v if isinstance(v, str) else _decoded(v) for v in values]
+
+
+def _decoded(value: object) -> str:
+    return value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
+
+
+class _Foreign:
+    """Bytes that are no UTF-8, taken for Windows-1252, so that one odd line does not spoil the others; counted."""
+
+    def __init__(self) -> None:
+        self.number = 0
+
+    def __call__(self, error: UnicodeError) -> tuple[str, int]:
+        if not isinstance(error, UnicodeDecodeError):
+            raise error
+        self.number += 1
+        return error.object[error.start : error.end].decode("cp1252", "replace"), error.end
+
+
+def _read_text(path: Path) -> Table:
+    foreign = _Foreign()
+    codecs.register_error("darkroom-foreign", foreign)
+    with open(path, "rb") as stream:
+        encoding = _encoding(stream.read(4096))
+    refused: list[tuple[str, str]] = []
+    with open(path, encoding=encoding, errors="darkroom-foreign", newline="") as stream:
+        first = next((line for line in stream if line.strip()), "")
+        if not first:
+            raise InputError(f"{path} is empty.", "It needs one row an image: path and label.")
+        stream.seek(0)
+        lines = csv.reader(stream, delimiter=_delimiter(first))
+        header, rows, first_line = _header_and_rows(path, lines, refused)
+    notes = []
+    if foreign.number:
+        notes.append(
+            f"{count(foreign.number, 'place')} in {path.name} are no {encoding}; they were read as Windows-1252."
+        )
+    elif encoding.startswith("utf-16"):
+        notes.append(f"{path.name} was read as UTF-16.")
+    if not rows:
+        raise InputError(f"{path} holds no rows below its header.", "It needs one row an image: path and label.")
+    return Table(pd.DataFrame(rows, columns=header, dtype="str"), first_line, tuple(notes), tuple(refused))
+
+
+def _delimiter(first: str) -> str:
+    """What divides the first line into the most cells; a comma where that is undecided."""
+    return max(_DELIMITERS, key=lambda mark: (len(next(csv.reader([first], delimiter=mark))), mark == ","))
+
+
+def _header(cells: list[str]) -> tuple[list[str], bool]:
+    """Column names, none empty and no two the same; and whether the cells are a header, not a row already."""
+    if any(os.path.splitext(cell.strip())[1].lower() in IMAGE_SUFFIXES for cell in cells):
+        return [f"column {number}" for number in range(1, len(cells) + 1)], False
+    names: list[str] = []
+    for number, cell in enumerate(cells, 1):
+        name = cell.strip() or f"column {number}"
+        names.append(name if name not in names else f"{name} ({number})")
+    return names, True
+
+
+def _header_and_rows(
+    path: Path, lines: Iterator[list[str]], refused: list[tuple[str, str]]
+) -> tuple[list[str], list[list[str]], int]:
+    """Column names, rows of as many cells each (refused ones as empty cells, so that places tell lines), first line."""
+    try:
+        first = next(cells for cells in lines if any(cell.strip() for cell in cells))
+        header, is_header = _header(first)
+        rows = [] if is_header else [first]
+        first_line, width = 2 if is_header else 1, len(header)
+        for cells in lines:
+            if len(cells) == width:
+                rows.append(cells)
+            elif any(cell.strip() for cell in cells):
+                line = first_line + len(rows)
+                rows.append([])
+                if len(cells) < width:
+                    reason = f"It has {count(len(cells), 'cell')} where the header has {width}."
+                elif any(cell.strip() for cell in cells[width:]):
+                    reason = f"It has {len(cells)} cells where the header has {width}."
+                else:
+                    rows[-1] = cells[:width]
+                    continue
+                refused.append((f"line {line}: {_printable(cells[0])}", reason))
+                rows[-1] = [""] * width
+            else:
+                rows.append([""] * width)
+            if len(rows) > MAX_ROWS:
+                raise InputError(_too_long(path), "Divide it into several datasets.")
+    except csv.Error as error:
+        raise InputError(
+            f"{path} is no sound table: {error}.", "Look for a quotation mark that is not closed."
+        ) from error
+    return header, rows, first_line
+
+
+def _encoding(start: bytes) -> str:
+    if start.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        return "utf-16"
+    if start.startswith(codecs.BOM_UTF8):
+        return "utf-8-sig"
+    even, odd = start[0:400:2].count(0), start[1:400:2].count(0)
+    if max(even, odd) > len(start[:400]) // 4 and min(even, odd) == 0:  # Latin letters without a mark before them
+        return "utf-16-le" if odd else "utf-16-be"
+    return "utf-8"
+
+
+def _free(names: list[str], taken: dict[str, str]) -> list[str]:
+    return [name for name in names if name not in taken.values()]
+
+
+def _by_name(role: str, names: list[str]) -> str:
+    known = _KNOWN_NAMES[role].split()
+    tidy = {re.sub(r"[\s-]+", "_", name.strip().lower()): name for name in reversed(names)}
+    return next((tidy[name] for name in known if name in tidy), "")
+
+
+def _path_column(sample: pd.DataFrame, names: list[str]) -> str:
+    """What looks like files wins over what is called so: `image` may be a number where `file` holds the names."""
+    shares = {name: _share_of_files(sample[name]) for name in names}
+    likely = [name for name in names if shares[name] > 0.5]
+    return _by_name("path", likely) or (likely[0] if likely else _by_name("path", names))
+
+
+def _share_of_files(values: pd.Series) -> float:
+    cells = [text.strip().lower() for text in values if text.strip()]
+    return sum(text.endswith(tuple(IMAGE_SUFFIXES)) for text in cells) / max(1, len(cells))
+
+
+def _likely_label(sample: pd.DataFrame, names: list[str]) -> str:
+    """The column of the fewest values, but more than one; only if they repeat."""
+    num_values = {name: sample[name].nunique() for name in names}
+    fitting = [name for name in names if 1 < num_values[name] <= max(2, len(sample) // 2)]
+    return min(fitting, key=lambda name: num_values[name], default="")
+
+
+def _tidied_paths(cells: Iterable[str]) -> list[str]:
+    paths = [_unquoted(cell.strip()) for cell in cells]
+    if any("\\" in path for path in paths) and not any("/" in path for path in paths):  # written on Windows
+        paths = [path.replace("\\", "/") for path in paths]
+    return [posixpath.normpath(path) if path and not path.startswith("/") else path for path in paths]
+
+
+def _unquoted(text: str) -> str:
+    """Without the apostrophe that keeps a spreadsheet from taking it for a formula."""
+    return text[1:] if text.startswith("'") and text[1:].startswith(_FORMULA) else text
+
+
+def _fault(path: str, label: str) -> str | None:
+    if not path or path == ".":
+        return "It names no file."
+    if "\0" in path or "\0" in label:
+        return "It holds a null byte."
+    if not is_text(path) or not is_text(label) or "\N{REPLACEMENT CHARACTER}" in path:
+        return "It is not valid text."
+    if path.startswith(("/", "\\", "~")) or _DRIVE.match(path) or "://" in path:
+        return "Its path is absolute; paths are relative to the images' folder."
+    if path == ".." or path.startswith("../") or "..\\" in path:
+        return "Its path leads out of the images' folder."
+    if len(os.fsencode(path)) > 4000:
+        return "Its path is too long for a file's."
+    if not label:
+        return "It has no label."
+    return f"Its label has more than {MAX_LABEL} characters." if len(label) > MAX_LABEL else None
+
+
+def _disagreeing(frame: pd.DataFrame, reasons: list[str | None]) -> list[str | None]:
+    """Rows of one path with different labels: nobody knows which is right, so none of them counts."""
+    sound = frame[[reason is None for reason in reasons]]
+    labels = sound.groupby("path")["label"].nunique()
+    disputed = sound[sound["path"].isin(labels[labels > 1].index)]
+    named = disputed.groupby("path")["label"].unique()
+    for place, path in disputed["path"].items():
+        reasons[int(str(place))] = f"Other rows give this image another label: {_quoted(sorted(named[path]))}."
+    return reasons
+
+
+def _found(files: pd.DataFrame, images: Path) -> tuple[pd.DataFrame, list[str]]:
+    """Complete names given without their suffix, as Kaggle does; looks into the folder only where that is so."""
+    bare = [not path.lower().endswith(tuple(IMAGE_SUFFIXES)) for path in files["path"].tolist()]
+    if not files.size or sum(bare) < len(bare) / 2:
+        return files, []
+    suffixes: dict[str, str] = {}
+    for folder in sorted({posixpath.dirname(path) for path in files["path"].tolist()}):
+        try:
+            names = os.listdir(images / folder)
+        except OSError:
+            continue
+        for name in sorted(names):
+            stem, suffix = os.path.splitext(name)
+            if suffix.lower() in IMAGE_SUFFIXES:
+                suffixes.setdefault(posixpath.join(folder, stem), suffix)
+    completed = [path + suffixes.get(path, "") for path in files["path"].tolist()]
+    number = sum(path in suffixes for path in files["path"].tolist())
+    note = [f"{count(number, 'name')} without a suffix were found with it."] if number else []
+    return files.assign(path=completed).drop_duplicates("path"), note
+
+
+def _printable(text: str) -> str:
+    return text.replace("\0", "\\x00").encode("utf-8", "backslashreplace").decode()[:200]
+
+
+def _quoted(names: list[str]) -> str:
+    return ", ".join(repr(name) for name in names[:8]) + (f" and {len(names) - 8:,} more" if len(names) > 8 else "")
+
+
+def _too_long(path: Path) -> str:
+    return f"{path} has more than {MAX_ROWS:,} rows."
