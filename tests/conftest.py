@@ -10,6 +10,8 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image
+from xdist.remote import Producer
+from xdist.scheduler import LoadScopeScheduling
 
 from core.runs.store import Run, open_run
 from core.workspace import Workspace
@@ -19,12 +21,16 @@ COUNTS = {"cat": 8, "dog": 8}
 ImageFolder = Callable[..., Path]
 
 
-@pytest.hookimpl(tryfirst=True)  # before xdist reads the groups
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """What runs in one process, in order: all browser tests (they share a server and a run), every other file."""
-    for item in items:
-        folder = item.path.parent
-        item.add_marker(pytest.mark.xdist_group(folder.name if folder.name == "browser" else item.path.name))
+class _Rooms(LoadScopeScheduling):
+    """One process runs a file as a whole, and all browser tests, which share a server and a run."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        return "browser" if nodeid.startswith("tests/browser/") else nodeid.partition("::")[0]
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> LoadScopeScheduling:
+    """Which process runs which tests."""
+    return _Rooms(config, log)
 
 
 @pytest.fixture
