@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 
 from core.config import SplitConfig, TrainConfig
 from core.data.carve import TRAIN, Parts, carve
@@ -65,8 +66,8 @@ def assign_splits(manifest: pd.DataFrame, config: SplitConfig) -> pd.DataFrame:
     units = held_together(rows, config)
     split = _given(rows["split"], units)
     pool = np.flatnonzero(split == TRAIN)
-    missing = [name for name in ("test", "val") if not (rows["split"] == name).any()]
-    classes, labels = np.unique(rows["label"].to_numpy(object), return_inverse=True)
+    missing = [name for name in ("test", "val") if not (split == SPLITS.index(name)).any()]
+    labels, classes = pd.factorize(rows["label"], sort=True)
     parts = _parts(rows.iloc[pool], units[pool], labels[pool], len(classes), config)
     _require_enough(pd.Series(parts.num_units(), classes), 1 + len(missing), config)
     fractions = {"test": config.test_fraction, "val": config.val_fraction}
@@ -79,8 +80,9 @@ def assign_splits(manifest: pd.DataFrame, config: SplitConfig) -> pd.DataFrame:
             "Use smaller groups, or add images of it.",
         )
     split[pool] = carved.split[parts.unit_of_row]
-    names = np.full(len(manifest), None, object)
-    names[places] = np.array([*SPLITS, None], object)[split]
+    numbers = np.full(len(manifest), -1, np.int8)
+    numbers[places] = split
+    names = pa.DictionaryArray.from_arrays(pa.array(numbers, mask=numbers < 0), list(SPLITS)).cast(pa.large_string())
     return manifest.assign(split=pd.Series(names, manifest.index, dtype="str"))
 
 

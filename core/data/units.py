@@ -92,10 +92,14 @@ def _folders(rows: pd.DataFrame, config: SplitConfig) -> pd.Series:
 
     The same name below two classes is one group: a patient may have images of both.
     """
-    parents = rows["path"].str.rpartition("/")[0]
-    places = pd.DataFrame({"parent": parents, "label": rows["source_label"].fillna(rows["label"])})
-    distinct = places.drop_duplicates()
-    below = [_below(parent, label) for parent, label in distinct.itertuples(index=False)]
+    parents = _arrow(pc.replace_substring_regex(pa.array(rows["path"], pa.large_string()), "/?[^/]*$", ""), rows)
+    labels = rows["source_label"].fillna(rows["label"])
+    (parent_codes, parent_names), (label_codes, label_names) = pd.factorize(parents), pd.factorize(labels)
+    pairs, place_of_row = np.unique(parent_codes * len(label_names) + label_codes, return_inverse=True)
+    distinct = pd.DataFrame(
+        {"parent": parent_names[pairs // len(label_names)], "label": label_names[pairs % len(label_names)]}
+    )
+    below = [_below(*place) for place in zip(distinct["parent"].tolist(), distinct["label"].tolist(), strict=True)]
     distinct = distinct.assign(group=pd.Series(below, distinct.index, dtype="str"))
     folders = distinct.groupby("label").agg(folders=("parent", "nunique"), named=("group", "count"))
     flat = folders.index[(folders["folders"] == 1) | (folders["named"] == 0)].tolist()
@@ -106,7 +110,7 @@ def _folders(rows: pd.DataFrame, config: SplitConfig) -> pd.Series:
             "folder, so there is nothing to divide.",
             "Put each patient, video or burst in a folder of its own below the class's, or use pattern or none.",
         )
-    return places.merge(distinct, on=["parent", "label"], how="left", validate="m:1")["group"].set_axis(rows.index)
+    return distinct["group"].iloc[place_of_row]
 
 
 def _below(parent: str, label: str) -> str | None:
@@ -141,7 +145,11 @@ def _matches(rows: pd.DataFrame, config: SplitConfig) -> pd.Series:
             f"split.group_pattern = {pattern!r} matches no path, such as {rows['path'].iloc[0]!r}.",
             "Paths are relative to the dataset's folder. Correct the pattern or use split.group_by = none.",
         )
-    return pd.Series(pc.if_else(found, names, None).to_numpy(zero_copy_only=False), rows.index, dtype="str")
+    return _arrow(pc.if_else(found, names, None), rows)
+
+
+def _arrow(texts: pa.Array, rows: pd.DataFrame) -> pd.Series:
+    return pd.Series(texts, rows.index, dtype="str")
 
 
 def checked_pattern(pattern: str) -> int:
