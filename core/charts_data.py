@@ -58,38 +58,44 @@ def histogram_bars(table: pd.DataFrame, question: str, x_title: str, is_bytes: b
         shares: bars beside each other as shares of their class, to compare shapes; else stacked counts.
     """
     figure = blank_figure(question, "", x_title, "Share of the class (%)" if shares else "Images", 340)
-    labels = table["label"].drop_duplicates()
-    names = display_names([OTHERS_NAME if pd.isna(label) else label for label in labels])
-    if len(labels) == 1:
-        names = ["images"]
-    for number, (label, name) in enumerate(zip(labels, names, strict=True)):
-        rows = table[table["label"].isna() if pd.isna(label) else table["label"] == label]
-        low, high = rows["low"].to_numpy(float), rows["high"].to_numpy(float)
-        width = float(low[1] - low[0]) if len(low) > 1 else float(high[0] - low[0]) if np.isfinite(high[0]) else 1.0
-        total = max(1, int(rows["images"].sum()))
-        colour = OTHERS_COLOUR if pd.isna(label) and len(labels) > 1 else PALETTE[number % len(PALETTE)]
-        figure.add_bar(
-            x=low + width / 2,
-            y=100 * rows["images"] / total if shares else rows["images"],
-            width=width,
-            name=name,
-            customdata=_bins(low, high, is_bytes),
-            hovertemplate="%{customdata[2]}: " + ("%{y:.1f} %" if shares else "%{y:,}"),
-            marker={"color": colour, "line": {"width": 0}},
-            opacity=0.65 if shares else 1,
-        )
-    figure.update_layout(
-        barmode="overlay" if shares else "stack",
-        bargap=0,
-        dragmode="select",
-        selectdirection="h",
-        showlegend=len(labels) > 1,
+    if table.empty:
+        return figure
+    labels = list(table["label"].drop_duplicates())
+    several = len(labels) > 1
+    names = display_names([OTHERS_NAME if pd.isna(label) else label for label in labels]) if several else ["images"]
+    low, high, images = (
+        table[name].to_numpy().reshape(len(labels), -1) for name in ("low", "high", "images")
+    )  # class, bin
+    edges = [*low[0].tolist(), high[0][-1]]
+    width = edges[1] - edges[0] if math.isfinite(edges[1]) else 1.0
+    heights = 100 * images / np.maximum(1, images.sum(axis=1, keepdims=True)) if shares else images
+    bins = _bins(low[0], high[0], is_bytes)
+    figure.add_traces(
+        [
+            {
+                "type": "bar",
+                "x": low[0] + width / 2,
+                "y": heights[number],
+                "width": width,
+                "name": names[number],
+                "customdata": bins,
+                "hovertemplate": "%{customdata[2]}: " + ("%{y:.1f} %" if shares else "%{y:,}"),
+                "marker": {
+                    "color": OTHERS_COLOUR if several and pd.isna(label) else PALETTE[number % len(PALETTE)],
+                    "line": {"width": 0},
+                },
+                "opacity": 0.65 if shares else 1,
+            }
+            for number, label in enumerate(labels)
+        ]
     )
-    if len(labels) > 1:
-        figure.update_layout(margin_b=90)
+    layout = {"barmode": "overlay" if shares else "stack", "bargap": 0, "showlegend": several}
+    layout |= {"dragmode": "select", "selectdirection": "h"}
+    if several:
+        layout["margin"] = {"b": 90}
     if is_bytes:
-        figure.update_xaxes(tickformat="~s", ticksuffix="B")
-    return figure
+        layout["xaxis"] = {"tickformat": "~s", "ticksuffix": "B"}
+    return figure.update_layout(layout)
 
 
 def kind_bars(kinds: pd.DataFrame) -> go.Figure:

@@ -70,11 +70,10 @@ def histogram(
     if not len(values):
         return pd.DataFrame({"label": [], "low": [], "high": [], "images": []}).astype({"images": int, "label": "str"})
     edges = bin_edges(values, num_bins, MEASURES[column].whole)
-    bins = np.clip(np.searchsorted(edges.astype(values.dtype), values, "right") - 1, 0, len(edges) - 2)
+    num_bins = len(edges) - 1
     counted = codes >= 0
-    images = np.bincount(
-        codes[counted] * (len(edges) - 1) + bins[counted], minlength=len(classes) * (len(edges) - 1)
-    ).reshape(len(classes), -1)
+    at = codes[counted] * num_bins + _bin_of(values[counted], edges)
+    images = np.bincount(at, minlength=len(classes) * num_bins).reshape(len(classes), -1)
     high = np.append(edges[1:-1], np.inf)
     return pd.concat(
         [
@@ -204,8 +203,18 @@ def _places(labels: pd.Series, classes: Sequence[str | None]) -> np.ndarray:
     labels = _categories(labels)
     rest = classes.index(OTHERS) if OTHERS in classes else -1
     place = {label: number for number, label in enumerate(classes) if label is not OTHERS}
-    by_code = np.array([*(place.get(label, rest) for label in labels.cat.categories), -1], np.int64)
+    by_code = np.array([*(place.get(label, rest) for label in labels.cat.categories), -1], np.int32)
     return by_code[labels.cat.codes.to_numpy()]
+
+
+def _bin_of(values: np.ndarray, edges: np.ndarray) -> np.ndarray:
+    """The place of each value's bin, the last for all beyond: just as comparing with the borders would have it."""
+    borders = edges.astype(values.dtype)
+    last = len(edges) - 2
+    bins = np.clip((values - borders[0]) * (1 / (edges[1] - edges[0])), 0, last).astype(np.int32)
+    bins -= (values < borders[bins]) & (bins > 0)
+    bins += (values >= borders[bins + 1]) & (bins < last)
+    return bins
 
 
 def _round_up(step: float) -> float:

@@ -7,7 +7,9 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import pandas as pd
+import plotly.graph_objects as go
 import streamlit as st
 
 from core import charts_data
@@ -143,20 +145,18 @@ def _series(dataset: Dataset, filters: Filters) -> tuple[tuple[str | None, ...],
 
 def _measure(dataset: Dataset, filters: Filters, column: str, classes: tuple[str | None, ...], shares: bool) -> None:
     measure = MEASURES[column]
-    table = readers.counted(
-        dataset,
-        filters,
-        ("histogram", column, classes),
-        lambda rows, mask: summary.histogram(rows, mask, column, classes),
-    )
+    # A file size has its unit on the ticks.
+    x_title = measure.title if column == "num_bytes" else f"{measure.title} ({measure.unit or 'no unit'})"
+
+    def drawn(rows: pd.DataFrame, mask: np.ndarray) -> tuple[pd.DataFrame, go.Figure]:
+        table = summary.histogram(rows, mask, column, classes)
+        question = _QUESTIONS[column]
+        return table, charts_data.histogram_bars(table, question, x_title, column == "num_bytes", shares)
+
+    table, figure = readers.counted(dataset, filters, ("histogram", column, classes, shares), drawn)
     if table.empty:
         st.caption(f"{measure.title}: not known of these images. Index the dataset again to have it measured.")
         return
-    # A file size is marked in bytes by its axis; plain figures say what they go from and to.
-    unit = "" if column == "num_bytes" else f" ({measure.unit or 'figure without unit'})"
-    figure = charts_data.histogram_bars(
-        table, _QUESTIONS[column], f"{measure.title}{unit}", column == "num_bytes", shares
-    )
 
     def marked(bins: list[list[Any]]) -> None:
         low = min(one[0] for one in bins)
