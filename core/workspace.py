@@ -82,6 +82,14 @@ class Workspace:
     def pending_dataset(self, dataset_id: str) -> Path:
         return self.pending / _checked(dataset_id, "dataset")
 
+    def indexing(self, dataset_id: str) -> Path:
+        """What an indexing that was stopped or killed has read; not there where none was. Safe to delete."""
+        return self._made("cache", "indexing") / _checked(dataset_id, "dataset")
+
+    def analysis(self, dataset_id: str) -> Path:
+        """Features of a dataset's images, what was found by them, and the job that does so. Safe to delete."""
+        return self._made("cache", "analysis") / _checked(dataset_id, "dataset")
+
     def run(self, run_id: str) -> Path:
         return self.runs / _checked(run_id, "run")
 

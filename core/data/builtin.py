@@ -37,7 +37,7 @@ def ensure_builtin(ws: Workspace) -> Dataset:
         shutil.rmtree(aside, ignore_errors=True)  # left by a process that was killed
         with writing(aside):
             _write_images(aside / "images")
-        index_into(aside, aside / "images", identity=DIGITS, name="Digits")
+        index_into(aside, aside / "images", identity=DIGITS, name="Digits", ws=ws)
         shutil.rmtree(folder, ignore_errors=True)  # its images were deleted: make all of it anew
         return publish(ws, aside)
 

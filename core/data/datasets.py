@@ -71,7 +71,7 @@ def index_path(
         before = read_described(stored)
         reading = reading or Reading.from_dict(before.reading if before else None)
         recognised = take_in(source, reading, aside, None, ws.downloads, lambda *progress: None, stopping)
-        index_into(aside, recognised, stored, on_progress, should_stop, source.identity, source.name)
+        index_into(aside, recognised, stored, on_progress, should_stop, source.identity, source.name, ws)
         return publish(ws, aside, name)
     except IntakeStopped as stopped:
         raise IndexingStopped(str(stopped)) from stopped

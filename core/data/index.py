@@ -6,16 +6,18 @@ import os
 import sys
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
+from core.data.checkpoint import Checkpoint, typed
 from core.data.intake import PHASES, Source, take_in, write_refused
-from core.data.manifest import COLUMNS, read_manifest, require_two_classes, usable, with_all_columns, write_manifest
-from core.data.probe import Facts
+from core.data.manifest import read_manifest, require_two_classes, usable, with_all_columns, write_manifest
+from core.data.probe import FIELDS, Facts
 from core.data.readers import ReadingStopped, read_files
+from core.data.scores import scored
 from core.data.sources import Reading, Recognised, recognise
 from core.data.stored import Dataset, dataset_id, describe, folder_name
 from core.data.walk import IntakeStopped
@@ -23,6 +25,7 @@ from core.errors import DarkroomError, InputError
 from core.files import read_json
 from core.jobs import StatusWriter
 from core.wording import count, duration
+from core.workspace import Workspace
 
 REQUEST = "request.json"  # what the job is to do; see `core.data.pending._request`
 BUILT = "dataset"  # where in its folder the job leaves the finished dataset
@@ -39,6 +42,8 @@ def build_manifest(
     previous: pd.DataFrame | None = None,
     on_progress: Progress | None = None,
     should_stop: Callable[[], bool] | None = None,
+    checkpoint: Checkpoint | None = None,
+    thumbnails: Path | None = None,
 ) -> pd.DataFrame:
     """Read every file once, decode it completely, and give the manifest: one row a file, in order of `path`.
 
@@ -48,24 +53,34 @@ def build_manifest(
         previous: an earlier manifest of the same folder. Rows of readable files of the same path, size and
             modification time are taken from it without opening the file.
         on_progress: told now and then how many files are done, and how many there are.
+        checkpoint: where what was found is kept in case this is stopped or killed, and was kept when that happened.
+        thumbnails: the folder to keep thumbnails in; None where they are to be made when first asked for.
 
     Raises:
         IndexingStopped: `should_stop` said so.
     """
     report = on_progress or (lambda done, total: None)
+    checkpoint = checkpoint or Checkpoint(None)
     paths = recognised.files["path"].tolist()
-    known = _unchanged(recognised.root, paths, previous)
+    known = _unchanged(recognised.root, paths, [checkpoint.earlier(), previous])
     read_before = set(known["path"].tolist())
-    unread = [path for path in paths if path not in read_before]
-    num_known, total = len(known), len(paths)
-    report(num_known, total)
+    unread = [path for path in paths if path not in read_before] if read_before else paths
+    num_done, total = len(known), len(paths)
+    report(num_done, total)
+
+    def take(some: Sequence[str], facts: Sequence[Facts]) -> None:
+        nonlocal num_done
+        checkpoint.add(some, facts)
+        num_done += len(some)
+        report(num_done, total)
+
     try:
-        facts = read_files(recognised.root, unread, lambda done: report(num_known + done, total), should_stop)
+        read_files(recognised.root, unread, take, thumbnails, should_stop)
     except ReadingStopped as stopped:
-        raise IndexingStopped("Indexing was stopped; nothing was stored.") from stopped
-    fresh = pd.DataFrame(facts, columns=Facts._fields).assign(path=unread)
-    rows = pd.concat([known, _typed(fresh)], ignore_index=True)
-    return with_all_columns(_typed(recognised.files.merge(rows, on="path", how="left", validate="1:1")))
+        checkpoint.flush()
+        raise IndexingStopped("Indexing was stopped; nothing was stored. What was read is not read again.") from stopped
+    rows = pd.concat([known, checkpoint.table()], ignore_index=True)
+    return scored(with_all_columns(typed(recognised.files.merge(rows, on="path", how="left", validate="1:1"))))
 
 
 def index_into(
@@ -76,6 +91,7 @@ def index_into(
     should_stop: Callable[[], bool] | None = None,
     identity: str | None = None,
     name: str | None = None,
+    ws: Workspace | None = None,
 ) -> Dataset:
     """Recognise and index `root`, or index what was recognised already, and write the dataset's files into `folder`.
 
@@ -84,6 +100,7 @@ def index_into(
     Args:
         identity, name: the dataset's id and what it is called; by default both come from `root`.
         previous: a folder with an earlier manifest of the same root, if there may be one.
+        ws: where thumbnails go, and what was read so far should this be stopped or killed; the default one if None.
 
     Raises:
         InputError: `root` cannot be a dataset, or not one of its files can be read.
@@ -91,7 +108,9 @@ def index_into(
     """
     began = time.monotonic()
     recognised = root if isinstance(root, Recognised) else recognise(root)
-    frame = build_manifest(recognised, _earlier(previous), on_progress, should_stop)
+    ws, identity = ws or Workspace.default(), identity or dataset_id(recognised.root)
+    checkpoint = Checkpoint(ws.indexing(identity))
+    frame = build_manifest(recognised, _earlier(previous), on_progress, should_stop, checkpoint, ws.thumbnails)
     if usable(frame).empty:
         commonest = frame["error"].value_counts().index[0]
         raise InputError(
@@ -102,20 +121,27 @@ def index_into(
     folder.mkdir(parents=True, exist_ok=True)
     write_manifest(folder, frame)
     write_refused(folder, recognised)
-    identity, name = identity or dataset_id(recognised.root), name or folder_name(recognised.root)
-    return describe(folder, identity, name, recognised, frame, time.monotonic() - began)
+    name = name or folder_name(recognised.root)
+    dataset = describe(folder, identity, name, recognised, frame, time.monotonic() - began)
+    checkpoint.remove()
+    return dataset
 
 
-def _unchanged(root: Path, paths: list[str], previous: pd.DataFrame | None) -> pd.DataFrame:
-    """What `previous` holds of readable files that have not been touched since."""
-    columns = ["path", *Facts._fields]
-    if previous is None:
-        return _typed(pd.DataFrame({name: [] for name in columns}))
-    known, present = usable(previous), set(paths)
-    known = known[[path in present for path in known["path"].tolist()]]
+def _unchanged(root: Path, paths: list[str], earlier: Sequence[pd.DataFrame | None]) -> pd.DataFrame:
+    """What earlier tables hold of readable files that have not been touched since; the first table goes first."""
+    columns = ["path", *FIELDS]
+    tables = [
+        table.loc[table["error"].isna() & table["brightness"].notna(), columns]
+        for table in earlier
+        if table is not None
+    ]
+    if not tables:
+        return typed(pd.DataFrame({name: [] for name in columns}))
+    known = pd.concat(tables, ignore_index=True)
+    known = known[known["path"].isin(paths)]
     stats = np.array([_size_and_mtime(f"{root}/{path}") for path in known["path"].tolist()], np.int64).reshape(-1, 2)
     same = (stats[:, 0] == known["num_bytes"].to_numpy()) & (stats[:, 1] == known["mtime_ns"].to_numpy())
-    return known.loc[same, columns]
+    return known[same].drop_duplicates("path")
 
 
 def _size_and_mtime(path: str) -> tuple[int, int]:
@@ -124,12 +150,6 @@ def _size_and_mtime(path: str) -> tuple[int, int]:
     except OSError:
         return -1, -1
     return about.st_size, about.st_mtime_ns
-
-
-def _typed(frame: pd.DataFrame) -> pd.DataFrame:
-    """The manifest's columns that are there, in its order and types."""
-    kinds = {name: kind for name, kind in COLUMNS.items() if name in frame}
-    return frame[list(kinds)].astype(kinds)
 
 
 def _earlier(folder: Path | None) -> pd.DataFrame | None:

@@ -33,9 +33,11 @@ COLUMNS: dict[str, str] = {
     "perceptual_hash": "str",  # 64 hexadecimal digits; missing where there is no structure to compare
     "brightness": "float32",  # mean, 0..1, as the eye weighs colours
     "contrast": "float32",  # standard deviation of brightness, 0..1
-    "sharpness": "float32",
-    "entropy": "float32",
-    "colourfulness": "float32",
+    "darkest": "float32",  # the 1st and the 99th percentile of brightness, 0..1
+    "brightest": "float32",
+    "sharpness": "float32",  # 0..1, whatever the contrast; photographs in focus lie about 0.15; NaN where flat
+    "entropy": "float32",  # of brightness, 0..1
+    "colourfulness": "float32",  # 0 is grey, above 0.2 is vivid
     "mean_r": "float32",  # mean and standard deviation of each channel, 0..1
     "mean_g": "float32",
     "mean_b": "float32",

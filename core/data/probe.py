@@ -1,7 +1,8 @@
-"""Reads one image file completely and says what it is, or why it cannot be read; also the program of reading processes.
+"""Reads one image file completely and says all there is to know of it; also the program of reading processes.
 
-As a program (`python -m core.data.probe ROOT`) it answers each line on standard input, a JSON list of paths, with one
-line, a JSON list of facts in the same order, until its input ends. Without pandas and torch, so that it starts fast.
+As a program (`python -m core.data.probe ROOT THUMBNAILS`) it answers each line on standard input, a JSON list of paths,
+with one line, a JSON list of facts in the same order, until its input ends. Without pandas and torch, so that it starts
+fast.
 """
 
 from __future__ import annotations
@@ -11,8 +12,10 @@ import json
 import os
 import signal
 import sys
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
+from core.data.quality import Measures, measure
+from core.data.shrink import PIXEL_ART, THUMB, jpeg, keep, kept_at, small_copy
 from core.errors import ImageReadError
 from core.preprocess import decode, open_image
 
@@ -31,6 +34,14 @@ class Facts(NamedTuple):
     mtime_ns: int = 0
     content_hash: str | None = None
     error: str | None = None
+    measures: Measures = Measures()
+
+    def row(self) -> tuple[Any, ...]:
+        """All values in order of `FIELDS`."""
+        return self[:-1] + self.measures
+
+
+FIELDS = (*Facts._fields[:-1], *Measures._fields)  # columns of the manifest
 
 
 def content_hash(data: bytes) -> str:
@@ -38,14 +49,17 @@ def content_hash(data: bytes) -> str:
     return hashlib.blake2b(data, digest_size=8).hexdigest()
 
 
-def probe(path: str) -> Facts:
+def probe(path: str, thumbnails: str | None = None) -> Facts:
     """Read and decode one file; a file that cannot be read gives facts with `error` set, never an exception.
 
     Width and height are those of the upright image; mode and format those of the file.
+
+    Args:
+        thumbnails: the folder to keep the image's thumbnail in; None where it is to be made when first asked for.
     """
     facts = Facts()
     try:
-        with open(path, "rb") as stream:
+        with open(path, "rb", buffering=0) as stream:
             about = os.fstat(stream.fileno())
             facts = Facts(num_bytes=about.st_size, mtime_ns=about.st_mtime_ns)
             if about.st_size > MAX_BYTES:
@@ -57,24 +71,33 @@ def probe(path: str) -> Facts:
     try:
         image = open_image(data)
         (width, height), mode = image.size, image.mode
-        # The same decoding as training's, so what passes here passes there. JPEG at an eighth of the scale still goes
-        # through every byte of the file, so a truncated one is found.
-        decode(image, at_least=1)
+        # The same decoding as training's, so what passes here passes there. JPEG at a reduced scale still goes through
+        # every byte of the file, so a truncated one is found.
+        upright = decode(image, at_least=THUMB)
         if image.getexif().get(_ORIENTATION) in _LYING:
             width, height = height, width
+        small = small_copy(upright, THUMB)
+        measures = measure(upright, small)
     except ImageReadError as error:
         if isinstance(error.__cause__, MemoryError):
             return facts._replace(error="There is not enough memory to decode it.")
         return facts._replace(error=error.message)
-    return facts._replace(width=width, height=height, mode=mode, format=image.format)
+    except MemoryError:
+        return facts._replace(error="There is not enough memory to decode it.")
+    assert facts.content_hash
+    if thumbnails and max(width, height) > PIXEL_ART:
+        kept = kept_at(thumbnails, facts.content_hash, THUMB)
+        if not os.path.exists(kept):
+            keep(kept, jpeg(small))
+    return facts._replace(width=width, height=height, mode=mode, format=image.format, measures=measures)
 
 
-def serve(root: str) -> None:
+def serve(root: str, thumbnails: str | None) -> None:
     """Answer lists of paths until standard input ends, which it also does when the parent is killed."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
     for line in sys.stdin:
-        answers = [probe(os.path.join(root, path)) for path in json.loads(line)]
-        print(json.dumps(answers), flush=True)
+        answers = [probe(os.path.join(root, path), thumbnails) for path in json.loads(line)]
+        print(json.dumps(answers, separators=(",", ":")), flush=True)
 
 
 def _in_words(error: OSError) -> str:
@@ -86,4 +109,4 @@ def _in_words(error: OSError) -> str:
 
 
 if __name__ == "__main__":
-    serve(sys.argv[1])
+    serve(sys.argv[1], sys.argv[2] or None)

@@ -9,15 +9,21 @@ import subprocess
 import sys
 from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from itertools import islice
 from pathlib import Path
 
 from core.data.probe import Facts, probe
+from core.data.quality import Measures
 from core.workspace import REPOSITORY
 
 CHUNK = 32  # files a message: long enough to hide its cost, short enough for progress to move
 FEW = 200  # below this, starting processes takes longer than reading
 _MAX_PROCESSES = 16  # beyond this the disk is the limit
 _LOOK_EVERY_S = 0.2
+_WAITING = 4  # chunks a process that are handed out ahead, so that a million files do not wait as objects
+_ENVIRONMENT = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}  # each process is one of many
+
+Listener = Callable[[Sequence[str], Sequence[Facts]], None]  # paths and their facts
 
 
 class ReadingStopped(Exception):
@@ -27,62 +33,64 @@ class ReadingStopped(Exception):
 def read_files(
     root: Path,
     paths: Sequence[str],
-    on_progress: Callable[[int], None] | None = None,
+    on_facts: Listener,
+    thumbnails: Path | None = None,
     should_stop: Callable[[], bool] | None = None,
-) -> list[Facts]:
-    """The facts of each file, in the order of `paths`.
+) -> None:
+    """Read each file once; nothing is kept of what `on_facts` was told.
 
     Args:
         root: what `paths` are relative to.
-        on_progress: told now and then how many files are done.
+        on_facts: told of some files at a time, in no order, always in the calling thread.
+        thumbnails: where to keep the images' thumbnails; None where they are not wanted yet.
         should_stop: asked several times a second.
 
     Raises:
-        ReadingStopped: as asked.
+        ReadingStopped: as asked; what was read until then was told.
     """
-    report = on_progress or (lambda done: None)
     stopping = should_stop or (lambda: False)
     if stopping():
         raise ReadingStopped
     if len(paths) < FEW:
-        facts = []
         for path in paths:
             if stopping():
                 raise ReadingStopped
-            facts.append(probe(os.path.join(root, path)))
-            report(len(facts))
-        return facts
-    chunks = [list(paths[start : start + CHUNK]) for start in range(0, len(paths), CHUNK)]
-    return [facts for chunk in _read_chunks(root, chunks, report, stopping) for facts in chunk]
+            on_facts([path], [probe(os.path.join(root, path), str(thumbnails) if thumbnails else None)])
+        return
+    _read_chunks(root, paths, on_facts, thumbnails, stopping)
+
+
+def num_readers() -> int:
+    """How many processes read at once."""
+    return min(max(2, os.cpu_count() or 2), _MAX_PROCESSES)
 
 
 def _read_chunks(
-    root: Path, chunks: list[list[str]], report: Callable[[int], None], stopping: Callable[[], bool]
-) -> list[list[Facts]]:
-    num_processes = min(max(2, os.cpu_count() or 2), _MAX_PROCESSES, len(chunks))
-    readers = _Readers(root)
+    root: Path, paths: Sequence[str], on_facts: Listener, thumbnails: Path | None, stopping: Callable[[], bool]
+) -> None:
+    num_processes = num_readers()
+    chunks = (list(paths[start : start + CHUNK]) for start in range(0, len(paths), CHUNK))
+    readers = _Readers(root, thumbnails)
     try:
         with ThreadPoolExecutor(num_processes, thread_name_prefix="reader") as threads:
-            futures = [threads.submit(readers.read, chunk) for chunk in chunks]
+            waiting: dict[Future[list[Facts]], list[str]] = {}
             try:
-                _watch(futures, report, stopping)
+                for chunk in islice(chunks, num_processes * _WAITING):
+                    waiting[threads.submit(readers.read, chunk)] = chunk
+                while waiting:
+                    finished, _ = wait(waiting, _LOOK_EVERY_S, FIRST_COMPLETED)
+                    for future in finished:
+                        for chunk in islice(chunks, 1):
+                            waiting[threads.submit(readers.read, chunk)] = chunk
+                        on_facts(waiting.pop(future), future.result())
+                    if stopping():
+                        raise ReadingStopped
             except BaseException:
                 readers.kill()  # so that the threads do not finish their chunks first
                 threads.shutdown(wait=False, cancel_futures=True)
                 raise
-        return [future.result() for future in futures]
     finally:
         readers.close()
-
-
-def _watch(futures: list[Future[list[Facts]]], report: Callable[[int], None], stopping: Callable[[], bool]) -> None:
-    waiting, num_done = set(futures), 0
-    while waiting:
-        finished, waiting = wait(waiting, _LOOK_EVERY_S, FIRST_COMPLETED)
-        num_done += sum(len(future.result()) for future in finished)
-        report(num_done)
-        if stopping():
-            raise ReadingStopped
 
 
 class _Readers:
@@ -92,8 +100,8 @@ class _Readers:
     them, end with it even when it is killed, and one that crashes on a file does not take the others along.
     """
 
-    def __init__(self, root: Path) -> None:
-        self._root = str(root)
+    def __init__(self, root: Path, thumbnails: Path | None) -> None:
+        self._command = [sys.executable, "-W", "ignore", "-m", "core.data.probe", str(root), str(thumbnails or "")]
         self._idle: queue.SimpleQueue[subprocess.Popen[str]] = queue.SimpleQueue()
         self._all: list[subprocess.Popen[str]] = []
         self._closed = False
@@ -137,15 +145,16 @@ class _Readers:
                 raise ReadingStopped
             return None
         self._idle.put(process)
-        return [Facts(*values) for values in json.loads(line)]
+        return [Facts(*values[:-1], Measures(*values[-1])) for values in json.loads(line)]
 
     def _take(self) -> subprocess.Popen[str]:
         try:
             return self._idle.get_nowait()
         except queue.Empty:
             process = subprocess.Popen(
-                [sys.executable, "-W", "ignore", "-m", "core.data.probe", self._root],
+                self._command,
                 cwd=REPOSITORY,
+                env=os.environ | _ENVIRONMENT,
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 encoding="utf-8",

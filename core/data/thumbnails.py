@@ -1,11 +1,10 @@
-"""Small copies of images for the browser, made when first asked for and kept by the content they show."""
+"""Small copies of images for the browser, made when indexing or first asked for, and kept by the content they show."""
 
 from __future__ import annotations
 
 import os
 import re
 import threading
-import uuid
 from dataclasses import dataclass
 from functools import lru_cache
 from io import BytesIO
@@ -13,21 +12,20 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from PIL import Image
 
 from core.data.manifest import MANIFEST
 from core.data.probe import content_hash as hash_of
+from core.data.shrink import LARGE, PIXEL_ART, THUMB, jpeg, keep, kept_at, small_copy
 from core.data.stored import read_dataset
 from core.errors import ImageReadError, InputError
 from core.preprocess import decode, open_image
 from core.workspace import Workspace
 
-THUMB, LARGE = 160, 1024  # pixels, the longer side
+__all__ = ["LARGE", "SIZES", "THUMB", "thumbnail", "url"]
+
 SIZES = (THUMB, LARGE)
-_PIXEL_ART = 64  # pixels; up to here an image is sent exactly, as PNG, and is quicker made than looked up
-_QUALITY = 85
 _HASH = re.compile(r"[0-9a-f]{16}")
-_JPEG_START = b"\xff\xd8"
+_JPEG_START, _JPEG_END = b"\xff\xd8", b"\xff\xd9"  # a copy cut short by a crash has no end
 _reading = threading.Lock()
 
 
@@ -48,7 +46,7 @@ def thumbnail(ws: Workspace, dataset_id: str, content_hash: str, size: int) -> t
     if size not in SIZES:
         raise InputError(f"There are no thumbnails of {size} pixels.", f"Ask for {' or '.join(map(str, SIZES))}.")
     files = _files_of(ws, dataset_id, content_hash)
-    kept = ws.thumbnails / content_hash[:2] / f"{content_hash}-{size}.jpg"
+    kept = Path(kept_at(ws.thumbnails, content_hash, size))
     problem = ImageReadError("The file is no longer there.", "Index the folder again.")
     for file in files:
         try:
@@ -119,16 +117,15 @@ def _lookup(folder: Path, changed: int) -> _Lookup:
 
 def _make(data: bytes, size: int, kept: Path) -> tuple[bytes, str]:
     image = open_image(data)
-    small = max(image.size) <= _PIXEL_ART
-    upright = decode(image, at_least=2 * size)
-    upright.thumbnail((size, size), Image.Resampling.LANCZOS, reducing_gap=2.0)
-    stream = BytesIO()
-    if small:
-        upright.save(stream, "PNG")
+    is_pixel_art = max(image.size) <= PIXEL_ART
+    copy = small_copy(decode(image, at_least=size), size)
+    if is_pixel_art:
+        stream = BytesIO()
+        copy.save(stream, "PNG")
         return stream.getvalue(), "image/png"
-    upright.save(stream, "JPEG", quality=_QUALITY)
-    _keep(kept, stream.getvalue())
-    return stream.getvalue(), "image/jpeg"
+    made = jpeg(copy)
+    keep(str(kept), made)
+    return made, "image/jpeg"
 
 
 def _read_kept(kept: Path) -> bytes | None:
@@ -136,18 +133,4 @@ def _read_kept(kept: Path) -> bytes | None:
         data = kept.read_bytes()
     except OSError:
         return None
-    return data if data.startswith(_JPEG_START) else None
-
-
-def _keep(kept: Path, data: bytes) -> None:
-    """Store a finished thumbnail; where the disk is full it is simply made again next time.
-
-    Renamed into place but not flushed to disk, which would cost more than making it anew after a power failure.
-    """
-    aside = kept.with_name(f".{uuid.uuid4().hex}.tmp")
-    try:
-        kept.parent.mkdir(exist_ok=True)
-        aside.write_bytes(data)
-        os.replace(aside, kept)
-    except OSError:
-        aside.unlink(missing_ok=True)
+    return data if data.startswith(_JPEG_START) and data.endswith(_JPEG_END) else None

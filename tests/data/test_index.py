@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +14,7 @@ from PIL import Image
 
 from core.data.index import IndexingStopped, build_manifest
 from core.data.manifest import COLUMNS, fingerprint, read_manifest, usable, write_manifest
-from core.data.probe import probe
+from core.data.probe import Facts, probe
 from core.data.readers import CHUNK, FEW, ReadingStopped, read_files
 from core.data.sources import recognise
 from core.errors import DarkroomError
@@ -102,29 +102,32 @@ def test_a_killed_reader_costs_nothing_that_is_sound(image_folder: Callable[...,
     for path in paths:
         os.link(root / "a" / "0000.png", root / path)
     killed: list[int] = []
+    told: dict[str, Facts] = {}
 
-    def kill_one(done: int) -> None:
+    def kill_one(some: Sequence[str], facts: Sequence[Facts]) -> None:
+        told.update(zip(some, facts, strict=True))
         for process in _reading_processes()[:1] if not killed else []:
             process.kill()
             killed.append(process.pid)
 
-    facts = read_files(root, paths, on_progress=kill_one)
+    read_files(root, paths, kill_one)
     assert killed
-    assert {one.error for one in facts} == {None} and len({one.content_hash for one in facts}) == 1
+    assert set(told) == set(paths)
+    assert {one.error for one in told.values()} == {None} and len({one.content_hash for one in told.values()}) == 1
     assert not _reading_processes()
 
 
 def test_a_failing_listener_leaves_no_process(image_folder: Callable[..., Path]) -> None:
     root = image_folder(counts={"a": FEW + 1}, size=(5, 4))
 
-    def fail(done: int) -> None:
+    def fail(some: Sequence[str], facts: Sequence[Facts]) -> None:
         raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError):
-        read_files(root, [path.relative_to(root).as_posix() for path in root.rglob("*.png")], on_progress=fail)
+        read_files(root, [path.relative_to(root).as_posix() for path in root.rglob("*.png")], fail)
     assert not _reading_processes()
     with pytest.raises(ReadingStopped):
-        read_files(root, ["a/0000.png"], should_stop=lambda: True)
+        read_files(root, ["a/0000.png"], fail, should_stop=lambda: True)
 
 
 def test_fingerprint_follows_content_and_not_order(image_folder: Callable[..., Path]) -> None:

@@ -14,6 +14,7 @@ import pytest
 from PIL import Image
 
 from core.data.datasets import Dataset, index_path
+from core.data.shrink import kept_at
 from core.data.thumbnails import LARGE, THUMB, thumbnail, url
 from core.errors import ImageReadError, InputError
 from core.workspace import Workspace
@@ -110,10 +111,22 @@ def test_a_whole_gallery_at_once_and_a_torn_file_in_the_cache(workspace: Workspa
     with ThreadPoolExecutor(16) as browser:
         answers = set(browser.map(lambda _: thumbnail(workspace, photos.id, wanted, THUMB), range(32)))
     assert len(answers) == 1
-    kept = [path for path in workspace.thumbnails.rglob("*") if path.is_file()]
-    assert len(kept) == 1
-    kept[0].write_bytes(b"")
-    assert thumbnail(workspace, photos.id, wanted, THUMB) in answers
+    kept = Path(kept_at(workspace.thumbnails, wanted, THUMB))
+    whole = kept.read_bytes()
+    for torn in (b"", whole[:-1], whole[: len(whole) // 2]):
+        kept.write_bytes(torn)
+        assert thumbnail(workspace, photos.id, wanted, THUMB) in answers
+        assert kept.read_bytes() == whole
+
+
+def test_indexing_keeps_what_would_be_made_on_demand(workspace: Workspace, photos: Dataset) -> None:
+    kept = {path: path.read_bytes() for path in workspace.thumbnails.rglob("*.jpg")}
+    large = photos.manifest().query("error.isna() and (width > 64 or height > 64)")
+    assert {path.name for path in kept} == {f"{one}-{THUMB}.jpg" for one in large["content_hash"]}
+    shutil.rmtree(workspace.thumbnails)
+    for content_hash in large["content_hash"]:
+        thumbnail(workspace, photos.id, content_hash, THUMB)
+    assert kept == {path: path.read_bytes() for path in kept}
 
 
 def test_url() -> None:

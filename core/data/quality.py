@@ -1,0 +1,165 @@
+"""What is measured of one decoded image, for statistics, quality checks and the search for duplicates.
+
+All of it comes from the one decoded image the thumbnail is made of. With pillow and numpy alone, as the processes that
+read images load nothing else; and frugal, as a million images pass here: each array is a few thousand numbers.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import NamedTuple
+
+import numpy as np
+from PIL import Image
+
+HASH_SIDE = 16  # frequencies a side: 256 bits
+LOW_BITS = 64  # the first ones, of the lower 8 x 8 frequencies
+_GRID = 32  # pixels, about the longer side of the image that is hashed
+_SAMPLE = 48  # pixels a side of the sample statistics are taken from
+_SHARPNESS_BELOW = 360  # pixels, the longer side: larger images are halved first, so that one scale is compared
+_FAR = 4  # pixels
+_LEAST_CONTRAST = 0.012  # standard deviation of brightness below which there is no structure to compare
+_LEAST_SIDE = 12  # pixels; in fewer the same digit written twice is as alike as a picture and its copy
+_LUMA = np.array([0.299, 0.587, 0.114], np.float32)  # ITU-R BT.601
+_OPPONENTS = np.array([[1, -1, 0], [0.5, 0.5, -1]], np.float32)  # red - green, yellow - blue
+
+
+def _low_first() -> np.ndarray:
+    """Places of the coefficients so that those of the lower half of the frequencies come first."""
+    row, column = np.divmod(np.arange(HASH_SIDE**2), HASH_SIDE)
+    return np.argsort(np.maximum(row, column) >= HASH_SIDE // 2, kind="stable")
+
+
+_LOW_FIRST = _low_first()
+
+
+class Measures(NamedTuple):
+    """Of one image; see `core.data.manifest.COLUMNS`. Brightness and colours are on a scale of 0..1."""
+
+    perceptual_hash: str | None = None
+    brightness: float | None = None
+    contrast: float | None = None
+    darkest: float | None = None
+    brightest: float | None = None
+    sharpness: float | None = None
+    entropy: float | None = None
+    colourfulness: float | None = None
+    mean_r: float | None = None
+    mean_g: float | None = None
+    mean_b: float | None = None
+    std_r: float | None = None
+    std_g: float | None = None
+    std_b: float | None = None
+
+
+def measure(upright: Image.Image, small: Image.Image) -> Measures:
+    """Everything at once.
+
+    Args:
+        upright: RGB, as decoded, perhaps at reduced scale.
+        small: the same image in few pixels, such as its thumbnail.
+    """
+    # Picked, not averaged, pixels: averages would be less varied than the image is.
+    sample = small if max(small.size) <= _SAMPLE else small.resize((_SAMPLE, _SAMPLE), Image.Resampling.NEAREST)
+    pixels = np.asarray(sample).reshape(-1, 3).astype(np.float32) / np.float32(255)
+    means, covariance = _moments(pixels)
+    contrast = _deviation(_LUMA, covariance)
+    grey = sample.convert("L")
+    margin = len(pixels) // 100
+    levels = np.partition(np.asarray(grey).ravel(), (margin, len(pixels) - 1 - margin))
+    structured = contrast >= _LEAST_CONTRAST
+    return Measures(
+        perceptual_hash(small) if structured and min(upright.size) >= _LEAST_SIDE else None,
+        float(_LUMA @ means),
+        contrast,
+        int(levels[margin]) / 255,
+        int(levels[-1 - margin]) / 255,
+        sharpness(upright) if structured else None,
+        grey.entropy() / 8,
+        _colourfulness(means, covariance),
+        *means.tolist(),
+        *np.sqrt(np.maximum(covariance.diagonal(), 0)).tolist(),
+    )
+
+
+def perceptual_hash(small: Image.Image) -> str:
+    """64 hexadecimal digits: where the low frequencies of the discrete cosine transform are above their median.
+
+    Pictures that look the same differ in few bits (see `core.data.duplicates`), whatever their size, brightness or
+    compression. The method is pHash (Zauner, Implementation and Benchmarking of Perceptual Image Hash Functions,
+    2010) with 16 x 16 frequencies; the first `LOW_BITS` bits are those of the lower 8 x 8.
+    """
+    step = max(1, max(small.size) // _GRID)
+    blocks = np.asarray(small.reduce(step)).astype(np.float32) @ _LUMA
+    across, down = _cosines(small.width, step), _cosines(small.height, step)
+    coefficients = (down @ blocks @ across.T).ravel()[_LOW_FIRST]
+    middle = np.partition(coefficients, len(coefficients) // 2)[len(coefficients) // 2]
+    return np.packbits(coefficients > middle).tobytes().hex()
+
+
+@lru_cache(maxsize=1024)
+def _cosines(num_pixels: int, step: int) -> np.ndarray:
+    """The lowest rows of the DCT-II matrix for blocks of `step` pixels: (HASH_SIDE, blocks).
+
+    The last block may be of fewer pixels: it counts for less and has its middle elsewhere, or a picture and its
+    smaller copy would differ at that edge. Zero beyond as many frequencies as there are blocks.
+    """
+    begin = np.arange(0, num_pixels, step)
+    end = np.minimum(begin + step, num_pixels)
+    frequency = np.arange(HASH_SIDE)[:, None]
+    rows = np.cos(np.pi * (begin + end) / 2 * frequency / num_pixels) * (end - begin) * (frequency < len(begin))
+    return rows.astype(np.float32)
+
+
+def sharpness(upright: Image.Image) -> float | None:
+    """How much neighbouring pixels differ against pixels four apart, 0..1, whatever the contrast; None where flat.
+
+    The structure function of brightness, S(d) = mean (I(x + d) - I(x))^2, at d = 1 over d = 4. Where all detail is
+    wider than four pixels I is a straight line at that scale, and the ratio is 1/16, which gives 0; white noise gives
+    1. Photographs in focus lie about 0.15: their spectrum falls with the square of the frequency (Field, Relations
+    between the statistics of natural images and the response properties of cortical cells, 1987), and blur makes it
+    fall faster. Being squared, the strongest edges decide: a sharp subject before a soft background is sharp.
+    """
+    grey = upright.convert("L")
+    if max(grey.size) >= _SHARPNESS_BELOW and min(grey.size) > 2 * _FAR:
+        grey = grey.reduce(2)
+    levels = np.asarray(grey).astype(np.float32)
+    if min(levels.shape) <= _FAR:
+        return None
+    near, far = _structure(levels, 1), _structure(levels, _FAR)
+    least = 1 / _FAR**2
+    return min(max((near / far - least) / (1 - least), 0.0), 1.0) if far else None
+
+
+def _structure(levels: np.ndarray, distance: int) -> float:
+    """S at one distance, of about fifty rows, which is exact enough."""
+    step = max(1, len(levels) // 50)
+    across = (levels[::step, distance:] - levels[::step, :-distance]).ravel()
+    down = (levels[distance::step] - levels[:-distance:step]).ravel()
+    return float(across @ across) / across.size + float(down @ down) / down.size
+
+
+def colourfulness(pixels: np.ndarray) -> float:
+    """How far the colours are from grey and from each other; 0 is grey, above 0.2 is vivid.
+
+    Hasler and Suesstrunk, Measuring colourfulness in natural images, 2003, on channels of 0..1.
+
+    Args:
+        pixels: RGB, float32, 0..1, (number, 3).
+    """
+    return _colourfulness(*_moments(pixels))
+
+
+def _moments(pixels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Means of the channels and their covariance: all spreads of weighted sums of channels follow from it."""
+    means = np.ones(len(pixels), np.float32) @ pixels / np.float32(len(pixels))
+    return means, pixels.T @ pixels / len(pixels) - np.outer(means, means)
+
+
+def _deviation(weights: np.ndarray, covariance: np.ndarray) -> float:
+    return max(float(weights @ covariance @ weights), 0.0) ** 0.5
+
+
+def _colourfulness(means: np.ndarray, covariance: np.ndarray) -> float:
+    spread = sum(_deviation(weights, covariance) ** 2 for weights in _OPPONENTS) ** 0.5
+    return spread + 0.3 * float(np.hypot(*(_OPPONENTS @ means)))
