@@ -4,21 +4,30 @@ Progress goes to standard error. With `--json` the last line on standard output 
 Exit status: 0 done, 1 the work failed, 2 the input is wrong (one line says what, and how to fix it).
 """
 
+# ruff: noqa: E402 -- one answer is given before the slow imports
 from __future__ import annotations
+
+import sys
+
+if __name__ == "__main__":
+    from core.data.unchanged import answer_at_once
+
+    answer_at_once(sys.argv[1:])
 
 import argparse
 import json
 import os
-import sys
 import time
 import traceback
 from collections.abc import Callable
+from dataclasses import fields
 from pathlib import Path
 from typing import Any, NoReturn
 
 import psutil
 
 from core.config import PRESETS, TrainConfig, build_config, knobs
+from core.data.reading import LAYOUTS, Reading
 from core.data.verbs import add_verbs
 from core.errors import DarkroomError, InputError
 from core.runs import launch, store
@@ -68,9 +77,16 @@ def build_parser() -> argparse.ArgumentParser:
         sub.add_argument("--json", action="store_true", help="end with one line of JSON")
         return sub
 
-    index = verb("index", _index, "Read a folder of labelled images and store it as a dataset.")
-    index.add_argument("path", help="the folder; it is read, never changed")
+    index = verb("index", _index, "Read labelled images and store them as a dataset.")
+    index.add_argument(
+        "path", help="a folder (read, never changed), a .csv, .tsv or .parquet, a .zip or .tar, or torchvision:NAME"
+    )
     index.add_argument("--name", help="what to call it; by default the folder's name")
+    reading = index.add_argument_group("reading", "how to read it, where it is not recognised as it should be")
+    for knob in fields(Reading):
+        choices = list(LAYOUTS) if knob.name == "layout" else None
+        flag = f"--{knob.name.replace('_', '-')}"
+        reading.add_argument(flag, choices=choices, help=knob.metadata["help"].replace("%", "%%"))
     verb("datasets", _datasets, "List the stored datasets.")
     add_verbs(verb)
     train = verb("train", _train, "Train a classifier and evaluate it on its test images.")
@@ -99,16 +115,26 @@ def build_parser() -> argparse.ArgumentParser:
 
 def _index(options: argparse.Namespace) -> tuple[Result, int]:
     from core.data.datasets import index_path
+    from core.data.health import flag_counts
+    from core.data.unchanged import note
 
+    given = {knob.name: getattr(options, knob.name) for knob in fields(Reading)}
     dataset = index_path(
-        Workspace.default(), Path(options.path), options.name, on_progress=_progress("index", options.json)
+        Workspace.default(),
+        options.path,
+        options.name,
+        on_progress=_progress("index", options.json),
+        reading=Reading(**{name: value for name, value in given.items() if value}) if any(given.values()) else None,
     )
     _say(
         options,
         f"{dataset.name}: {dataset.num_classes} classes, {dataset.num_images:,} images, "
         f"{dataset.num_errors} unreadable; {dataset.images_per_s:,.0f} images/s.",
     )
-    return _dataset_row(dataset), 0
+    answer = _dataset_row(dataset) | {"checks": flag_counts(dataset)}
+    if not options.name and not any(given.values()):
+        note(Workspace.default(), options.path, answer)
+    return answer, 0
 
 
 def _datasets(options: argparse.Namespace) -> tuple[Result, int]:

@@ -6,12 +6,13 @@ Pillow and numpy alone, so that a process that only shows or classifies images n
 from __future__ import annotations
 
 import hashlib
+import importlib.util
 import json
 import warnings
 from dataclasses import asdict, dataclass
 from io import BytesIO
 from pathlib import Path
-from typing import Any, Literal
+from typing import IO, Any, Literal
 
 import numpy as np
 from PIL import Image, ImageOps
@@ -31,6 +32,22 @@ _FILTERS = {
 
 Image.MAX_IMAGE_PIXELS = MAX_PIXELS
 warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)  # `open_image` refuses those outright
+
+_HEIC_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1")
+
+
+def _is_heic(start: bytes) -> bool:
+    return start[4:8] == b"ftyp" and start[8:12] in _HEIC_BRANDS
+
+
+def _open_heic(stream: IO[bytes], filename: str | bytes = "") -> Image.Image:
+    from pillow_heif.as_plugin import HeifImageFile  # its library of 4 MB is loaded at the first such photo
+
+    return HeifImageFile(stream, filename)
+
+
+if importlib.util.find_spec("pillow_heif"):  # left out, phones' HEIC photos are told apart and cannot be opened
+    Image.register_open("HEIF", _open_heic, _is_heic)
 
 
 @dataclass(frozen=True)
@@ -99,7 +116,7 @@ def decode(source: Path | bytes | Image.Image, at_least: int | None = None) -> I
     """
     image = source if isinstance(source, Image.Image) else open_image(source)
     try:
-        if at_least is not None:
+        if at_least is not None and image.format != "HEIF":  # its thumbnail is another picture of the same thing
             image.draft(None, (at_least, at_least))
         image.load()
         return _to_rgb(ImageOps.exif_transpose(image))

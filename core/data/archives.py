@@ -357,9 +357,9 @@ class _Guarded:
         self._stream, self._watch = stream, watch
 
     def read(self, size: int = -1) -> bytes:
-        if size < 0 or size > _MAX_READ:
+        data = self._stream.read(min(size, _MAX_READ + 1) if size >= 0 else _MAX_READ + 1)
+        if len(data) > _MAX_READ:
             raise ValueError("its table of contents is too large")
-        data = self._stream.read(size)
         self._watch(self._stream.tell())
         return data
 

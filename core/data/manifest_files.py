@@ -280,7 +280,9 @@ def _header_and_rows(
 ) -> tuple[list[str], list[list[str]], int]:
     """Column names, rows of as many cells each (refused ones as empty cells, so that places tell lines), first line."""
     try:
-        first = next(cells for cells in lines if any(cell.strip() for cell in cells))
+        first = next((cells for cells in lines if any(cell.strip() for cell in cells)), [])
+        if not first:
+            raise InputError(f"{path} is empty.", "It needs one row an image: path and label.")
         header, is_header = _header(first)
         rows = [] if is_header else [first]
         first_line, width = 2 if is_header else 1, len(header)
@@ -354,7 +356,11 @@ def _tidied_paths(cells: Iterable[str]) -> list[str]:
     paths = [_unquoted(cell.strip()) for cell in cells]
     if any("\\" in path for path in paths) and not any("/" in path for path in paths):  # written on Windows
         paths = [path.replace("\\", "/") for path in paths]
-    return [posixpath.normpath(path) if path and not path.startswith("/") else path for path in paths]
+    return [posixpath.normpath(path) if path and not _is_absolute(path) else path for path in paths]
+
+
+def _is_absolute(path: str) -> bool:
+    return path.startswith(("/", "\\", "~")) or "://" in path or bool(_DRIVE.match(path))
 
 
 def _unquoted(text: str) -> str:
@@ -369,7 +375,7 @@ def _fault(path: str, label: str) -> str | None:
         return "It holds a null byte."
     if not is_text(path) or not is_text(label) or "\N{REPLACEMENT CHARACTER}" in path:
         return "It is not valid text."
-    if path.startswith(("/", "\\", "~")) or _DRIVE.match(path) or "://" in path:
+    if _is_absolute(path):
         return "Its path is absolute; paths are relative to the images' folder."
     if path == ".." or path.startswith("../") or "..\\" in path:
         return "Its path leads out of the images' folder."

@@ -7,73 +7,26 @@ import os
 import unicodedata
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any, Literal, get_args
 
 import pandas as pd
 
 from core.data.label_patterns import DEFAULT_PATTERN, compile_pattern, label_by
 from core.data.manifest_files import SPLITS, Columns, Table, list_images, read_table, recognise_columns
+from core.data.reading import Layout, Reading
 from core.data.walk import IMAGE_SUFFIXES, TABLE_SUFFIXES, Found, Listed, ShouldStop, find_images, is_text
 from core.errors import InputError
 from core.wording import count
 
 __all__ = ["IMAGE_SUFFIXES", "Layout", "Reading", "Recognised", "is_archive", "recognise", "resolve_source"]
 
-Layout = Literal["class folders", "innermost folders", "split folders", "flat names", "table"]
-LAYOUTS: dict[Layout, str] = {
-    "class folders": "The first folder on the way to an image is its class.",
-    "innermost folders": "The folder an image lies in directly is its class, however deep that is.",
-    "split folders": "Folders train, val and test, with one folder a class (or names like cat.1.jpg) in each.",
-    "flat names": "The file's name says the class, as a pattern reads it.",
-    "table": "A CSV, TSV or Parquet file lists paths and labels.",
-}
 ARCHIVE_ENDINGS = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz", ".txz")
 ADVICE = (
     "One folder a class, train/ val/ test/ folders with one folder a class in each, names like cat.1.jpg, "
     "or a CSV file with the columns path and label."
 )
 _MOST_NAMED = 5
-
-
-@dataclass(frozen=True)
-class Reading:
-    """How a user wants a source to be read; what is empty is recognised.
-
-    Attributes:
-        pattern: regular expression from a path to its label, for flat names; see `core.data.label_patterns`.
-        table: the file's name, where a folder holds several tables.
-        images: folder the table's paths are relative to, itself relative to the table's folder.
-        path_column, label_column, split_column, group_column: names of the table's columns, or `NO_COLUMN`.
-    """
-
-    layout: Layout | None = None
-    pattern: str = ""
-    table: str = ""
-    images: str = ""
-    path_column: str = ""
-    label_column: str = ""
-    split_column: str = ""
-    group_column: str = ""
-
-    @classmethod
-    def from_dict(cls, raw: dict[str, Any] | None) -> Reading:
-        """The reading that `to_dict` gave; fields of other versions of Darkroom are passed over.
-
-        Raises:
-            InputError: there is no such layout.
-        """
-        known = {field.name for field in fields(cls)}
-        reading = cls(**{key: value for key, value in (raw or {}).items() if key in known})
-        if reading.layout is not None and reading.layout not in get_args(Layout):
-            raise InputError(
-                f"There is no layout {reading.layout!r}.", f"Choose one of: {', '.join(get_args(Layout))}."
-            )
-        return reading
-
-    def to_dict(self) -> dict[str, Any]:
-        return asdict(self)
 
 
 @dataclass(frozen=True)
