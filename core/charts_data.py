@@ -42,7 +42,7 @@ def class_bars(counts: pd.DataFrame, logarithmic: bool, note: str = "") -> go.Fi
         figure.update_xaxes(type="log", range=[-0.3, top + 0.3], dtick=1, tickformat=",d")
         figure.update_xaxes(title_text="Images (log scale)")
     else:
-        figure.update_xaxes(rangemode="tozero")
+        figure.update_xaxes(range=_room_for_figures(counts["images"].to_numpy()))
     figure.update_xaxes(showgrid=True)
     figure.update_layout(dragmode=False)
     return with_class_rows(figure, names)
@@ -92,7 +92,7 @@ def histogram_bars(table: pd.DataFrame, question: str, x_title: str, is_bytes: b
     layout = {"barmode": "overlay" if shares else "stack", "bargap": 0, "showlegend": several}
     layout |= {"dragmode": "select", "selectdirection": "h"}
     if several:
-        layout["margin"] = {"b": 90}
+        layout |= {"margin": {"b": 90}, "legend": {"traceorder": "normal"}}
     if is_bytes:
         layout["xaxis"] = {"tickformat": "~s", "ticksuffix": "B"}
     return figure.update_layout(layout)
@@ -108,8 +108,9 @@ def kind_bars(kinds: pd.DataFrame) -> go.Figure:
     figure = blank_figure(
         "Which formats and colour modes are there?", "", "Images", "Format, mode", row_height(len(names))
     )
+    images = kinds["images"].to_numpy()
     figure.add_bar(
-        x=kinds["images"],
+        x=images,
         y=names,
         orientation="h",
         texttemplate="%{x:,}",
@@ -119,7 +120,7 @@ def kind_bars(kinds: pd.DataFrame) -> go.Figure:
         hovertemplate="%{y}<br>Images: %{x:,}<extra></extra>",
         marker_color=PALETTE[0],
     )
-    figure.update_xaxes(rangemode="tozero", showgrid=True)
+    figure.update_xaxes(range=_room_for_figures(images), showgrid=True)
     figure.update_layout(dragmode=False)
     return with_class_rows(figure, names)
 
@@ -156,6 +157,11 @@ def size_grid_map(grid: pd.DataFrame) -> go.Figure:
         colorscale=SCALE,
     )
     return figure
+
+
+def _room_for_figures(images: np.ndarray) -> list[float]:
+    """A range with room for the figure beside the longest bar, on a narrow screen too."""
+    return [0, 1.25 * max(1, int(images.max(initial=0)))]
 
 
 def _bins(low: np.ndarray, high: np.ndarray, is_bytes: bool) -> list[list[Any]]:

@@ -47,7 +47,7 @@ with st.sidebar:
     st.page_link(keys.OVERVIEW, label="Add another dataset", icon=":material/create_new_folder:")
 dataset = open_dataset(workspace, chosen)
 if image:
-    image_view(dataset, readers.dataset_rows(dataset), image)
+    image_view(workspace, dataset, image)
     st.stop()
 st.markdown(escape(_answer(dataset)))
 names = list(VIEWS)

@@ -161,15 +161,30 @@ def remember(key: str, value: str) -> None:
     write(key, value)
 
 
-def open_image(dataset_id: str, content_hash: str, page: Path) -> None:
-    """Go to an image's own view, keeping what its Back button leads to: `page` as it stands now."""
-    st.session_state[_CAME_FROM] = (content_hash, str(page), st.query_params.to_dict())
-    st.switch_page(EXPLORE, query_params={DATASET: dataset_id, IMAGE: content_hash})
+def open_image(dataset_id: str, image: str, page: Path) -> None:
+    """Go to an image's own view, keeping what its Back button leads to: `page` as it stands now.
+
+    Args:
+        image: its path in the dataset, or the hash of its content.
+    """
+    here = st.query_params.to_dict()
+    st.session_state[_CAME_FROM] = (image, str(page), here)
+    kept = here if page == EXPLORE else {}
+    st.switch_page(EXPLORE, query_params={**kept, DATASET: dataset_id, IMAGE: image})
 
 
-def leave_image(dataset_id: str, content_hash: str) -> None:
+def turn_to_image(shown: str, image: str) -> None:
+    """From a callback in an image's view: show another one, with the same way back."""
+    opened, page, query = st.session_state.get(_CAME_FROM, ("", "", {}))
+    if opened == shown:
+        st.session_state[_CAME_FROM] = (image, page, query)
+    write(IMAGE, image)
+
+
+def leave_image(dataset_id: str, image: str) -> None:
     """Go back to where the image was opened from; to the dataset's gallery where it was opened by its address."""
     opened, page, query = st.session_state.pop(_CAME_FROM, ("", "", {}))
-    if opened == content_hash:
+    if opened == image:
         st.switch_page(page, query_params=query)
-    st.switch_page(EXPLORE, query_params={DATASET: dataset_id})
+    here = {name: value for name, value in st.query_params.to_dict().items() if name != IMAGE}
+    st.switch_page(EXPLORE, query_params={**here, DATASET: dataset_id})

@@ -111,8 +111,15 @@ def _version(dataset: Dataset) -> tuple[str, str, int]:
 
 
 @st.cache_resource(max_entries=4, show_spinner="Reading the manifest")
+def _indexed(folder: str, changed: int, _dataset: Dataset) -> pd.DataFrame:
+    return summary.for_pages(_dataset.indexed())
+
+
+@st.cache_resource(max_entries=8, show_spinner=False)
 def _manifest(folder: str, fingerprint: str, changed: int, _dataset: Dataset) -> pd.DataFrame:
-    return summary.for_pages(_dataset.manifest())
+    """As corrected: versions share all columns but those that the corrections changed."""
+    indexed = _indexed(folder, changed, _dataset)
+    return summary.for_pages(_dataset.corrected(indexed.astype({"label": "str"})))
 
 
 @st.cache_resource(max_entries=16, show_spinner=False)

@@ -21,12 +21,25 @@ _BY_VALUE = ("Split", "Format", "Colour mode", "Found by a check", "Path", "Edit
 
 def filters_bar(dataset: Dataset) -> Filters:
     """Draw the filters that the address asks for, with how many images pass, and return them."""
+    with st.container(horizontal=True, vertical_alignment="bottom", key="filters"):
+        filters = filter_choices(dataset)
+    filter_chips(dataset, filters)
+    return filters
+
+
+def filter_choices(dataset: Dataset) -> Filters:
+    """The class box and the way to add other filters, for a row of them; returns the filters of the address."""
     filters = keys.filters()
     classes = readers.labels(dataset)
-    with st.container(horizontal=True, vertical_alignment="bottom", key="filters"):
-        _choose("Class", "classes", classes, filters, placeholder=f"All {count(len(classes))}", width=300)
-        with st.popover("Add filter", icon=":material/filter_alt:"):
-            _add(dataset, filters)
+    _choose("Class", "classes", classes, filters, placeholder=f"All {count(len(classes))}", width=200)
+    with st.popover("Add filter", icon=":material/filter_alt:"):
+        _add(dataset, filters)
+    return filters
+
+
+def filter_chips(dataset: Dataset, filters: Filters) -> None:
+    """How many images pass, and each filter with a way to take it off."""
+    classes = readers.labels(dataset)
     shown = int(np.count_nonzero(readers.passing(dataset, filters)))
     with st.container(horizontal=True, vertical_alignment="center", gap="small", key="chips"):
         st.markdown(f"**{count(shown)} of {count(dataset.num_images, 'image')}**", width="content")
@@ -43,10 +56,11 @@ def filters_bar(dataset: Dataset) -> Filters:
                 args=(replace(rest, classes=kept),),
             )
         if filters.any:
-            st.button("Clear all", key="clear-filters", type="tertiary", on_click=keys.write_filters, args=(Filters(),))
+            st.button(
+                "Clear filters", key="clear-filters", type="tertiary", on_click=keys.write_filters, args=(Filters(),)
+            )
     if filters.any and not shown:
         st.info("No image passes all of these filters: take one off.", icon=":material/filter_alt_off:")
-    return filters
 
 
 def _add(dataset: Dataset, filters: Filters) -> None:

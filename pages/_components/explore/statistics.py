@@ -22,7 +22,6 @@ from pages._components import keys, readers
 from pages._components.explore import colours
 from pages._components.explore.filters_bar import filters_bar
 from pages._components.figures import show_figure
-from pages._components.guard import fragment
 from pages._components.text import escape
 
 BARS_A_PAGE = 40
@@ -44,9 +43,11 @@ _QUESTIONS = {
 _ORDERS = {"images-down": "Most images first", "images-up": "Fewest images first", "label": "By name"}
 
 
-@fragment
 def draw(workspace: Workspace, dataset: Dataset) -> None:
-    """One group of charts, for the images that pass the filters."""
+    """One group of charts, for the images that pass the filters.
+
+    No fragment: a click on a chart leads to another view, so all of the page is drawn again.
+    """
     filters = filters_bar(dataset)
     groups = {
         "Classes": _classes,
@@ -103,6 +104,10 @@ def _balance(counts: pd.DataFrame) -> str:
     if len(counts) == 1:
         return f"{escape(most['label'])} has {count(most['images'], 'image')}."
     ratio = summary.imbalance_ratio(counts)
+    if ratio == 1:
+        return (
+            f"{count(len(counts), 'class', 'classes')} with {count(least['images'], 'image')} each: imbalance ratio 1."
+        )
     words = (
         f"{count(len(counts), 'class', 'classes')}; the largest is **{escape(most['label'])}** with "
         f"{count(most['images'], 'image')}, the smallest **{escape(least['label'])}** with {count(least['images'])}"
