@@ -74,7 +74,7 @@ def measure(upright: Image.Image, small: Image.Image) -> Measures:
         contrast,
         int(levels[margin]) / 255,
         int(levels[-1 - margin]) / 255,
-        sharpness(upright) if structured else None,
+        sharpness(upright),
         grey.entropy() / 8,
         _colourfulness(means, covariance),
         *means.tolist(),

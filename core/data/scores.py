@@ -18,6 +18,7 @@ from core.data.duplicates import MAX_DISTANCE, NearPairs, exact_groups, near_gro
 
 _MAD_TO_SIGMA = 1.4826
 _USUAL = 0.6  # of the median: nothing above it is flagged
+_FAINT = 0.03  # contrast below which noise is told from shapes
 _GREY_BELOW, _MOSTLY = 0.012, 0.5  # colourfulness; share of grey images from which grey is what the set is
 
 
@@ -63,12 +64,16 @@ def blurry_scores(rows: pd.DataFrame) -> np.ndarray:
 
 
 def low_information_scores(rows: pd.DataFrame) -> np.ndarray:
-    """The lower of two: by the entropy of brightness (Shannon, 1948) and by its contrast.
+    """The lower of two: by the entropy of brightness (Shannon, 1948), and by its contrast without noise.
 
-    Entropy alone takes a plain wall with noise for a picture, contrast alone a card of two colours.
+    Entropy alone takes a plain wall with noise for a picture, contrast alone a card of two colours. What is noise in a
+    picture of hardly any contrast tells its sharpness, which is 1 for noise: a darkened photograph has little contrast
+    too, but it has shapes.
     """
-    by_entropy = _least(rows["entropy"], 0.05, 0.42, spread=3.5)
-    return np.fmin(by_entropy, _least(rows["contrast"], 0.012, 0.03, spread=3.5))
+    contrast, noise = rows["contrast"].to_numpy(float), rows["sharpness"].to_numpy(float)
+    shapes = np.where(contrast < _FAINT, contrast * np.sqrt(1 - np.nan_to_num(noise)), contrast)
+    by_contrast = _least(pd.Series(shapes), 0.004, 0.008, spread=3.5)
+    return np.fmin(_least(rows["entropy"], 0.05, 0.28, spread=3.5), by_contrast)
 
 
 def odd_size_scores(rows: pd.DataFrame) -> np.ndarray:
@@ -91,7 +96,7 @@ def grey_scores(rows: pd.DataFrame) -> np.ndarray:
     """By `core.data.quality.colourfulness`; not applicable in a set where half the images are grey."""
     colour = rows["colourfulness"].to_numpy(float)
     grey = colour < _GREY_BELOW
-    if grey.mean() >= _MOSTLY if len(grey) else True:
+    if grey.sum() >= _MOSTLY * len(grey):
         return np.full(len(rows), np.nan)
     return np.clip(0.5 * colour / _GREY_BELOW, 0, 1)
 
