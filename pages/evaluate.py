@@ -21,6 +21,7 @@ from pages._components.figures import show_figure
 from pages._components.guard import fragment
 from pages._components.labels import run_labels
 from pages._components.predicted_images import predicted_images
+from pages._components.provenance import provenance
 from pages._components.text import escape
 
 VIEWS = ("Confusion", "Classes", "Mistakes", "Training curves")
@@ -137,6 +138,7 @@ run = next(one for one in runs if one.id == chosen)
 report = run.report() or {}
 st.markdown(escape(report["headline"]))
 _headline(report)
+provenance(run, report)
 view = st.segmented_control("Show", VIEWS, required=True, **keys.linked(keys.VIEW, keys.one_of(VIEWS), VIEWS[0]))
 if view == VIEWS[0]:
     _confusion(run, report)

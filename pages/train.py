@@ -8,7 +8,7 @@ import streamlit as st
 
 from core.config import TrainConfig, build_config
 from core.data.datasets import Dataset, list_datasets, open_dataset
-from core.data.splits import split_dataset
+from core.data.splits import divide
 from core.errors import DarkroomError
 from core.runs.launch import start_run
 from core.runs.model_size import model_size
@@ -19,6 +19,7 @@ from pages._components import keys, readers
 from pages._components.config_form import back_to_preset, changes, draw_form
 from pages._components.guard import fragment, guarded, show_error
 from pages._components.labels import dataset_labels, run_labels
+from pages._components.provenance import leak_line
 from pages._components.run_panel import run_panel
 from pages._components.text import escape
 
@@ -44,7 +45,8 @@ def _start(workspace: Workspace, dataset_id: str, preset: str, values: dict[str,
     pressed = st.button("Start", type="primary", width="stretch", icon=":material/play_arrow:", disabled=config is None)
     if pressed and config is not None:
         with guarded():
-            run = start_run(workspace, config, split_dataset(workspace, config))
+            division = divide(workspace, config)
+            run = start_run(workspace, config, division.manifest, division.about())
             keys.remember(keys.RUN, run.id)
             st.rerun()
 
@@ -59,12 +61,13 @@ def _changes(preset: str, values: dict[str, Any]) -> None:
 
 def _summary(workspace: Workspace, dataset: Dataset, config: TrainConfig) -> None:
     """What the run would amount to; raises `InputError` where the images cannot be divided so."""
-    sizes = readers.split_sizes(workspace, dataset, config.split)
+    table, leaks = readers.divided(workspace, dataset, config.split)
     device = readers.device()
     on_gpu = device.kind == "cuda" and config.runtime.device != "cpu"
     where = f"on the GPU {device.name}" if on_gpu else f"on the CPU, {count(device.num_cores, 'core')}"
-    images = ", ".join(f"{count(sizes[split])} {split}" for split in ("train", "val", "test"))
+    images = ", ".join(f"{count(int(table[split].sum()))} {split}" for split in ("train", "val", "test"))
     st.caption(f"{images} images, {escape(where)}")
+    leak_line(leaks)
     with guarded():  # a count that failed is no reason not to train
         counting = model_size(workspace, config, dataset.num_classes) is None
         fragment(_parameters, run_every=1 if counting else None)(workspace, config, dataset.num_classes, counting)

@@ -7,10 +7,11 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 from core.errors import DarkroomError, InputError
-from core.files import append_jsonl, read_json, read_jsonl, slug, tail_text, write_bytes, write_json
+from core.files import append_jsonl, csv_bytes, read_json, read_jsonl, slug, tail_text, write_bytes, write_json
 from core.workspace import REPOSITORY, Workspace
 
 
@@ -72,3 +73,20 @@ def test_slugs_are_safe_in_paths(text: str, expected: str) -> None:
 def test_ids_cannot_leave_the_workspace(tmp_path: Path, name: str) -> None:
     with pytest.raises(InputError):
         Workspace(tmp_path).run(name)
+
+
+def test_a_spreadsheet_computes_nothing_it_is_given() -> None:
+    table = pd.DataFrame(
+        {
+            "label": ["=1+1", "+49", "-x", "@SUM(A1)", "\tcmd", "cat", None],
+            "kind": pd.Categorical(["=a", "b", "b", "b", "b", "b", "b"]),
+            "difference": [-1.5, 2, 3, 4, 5, 6, None],
+            "=head": [1] * 7,
+        }
+    )
+    text = csv_bytes(table).decode("utf-8-sig")
+    header, *lines = text.splitlines()
+    assert header == "label,kind,difference,'=head"
+    assert lines[0] == "'=1+1,'=a,-1.5,1" and lines[5] == "cat,b,6.0,1" and lines[6] == ",b,,1"
+    assert [line[:2] for line in lines[1:4]] == ["'+", "'-", "'@"] and "'\tcmd" in text
+    assert table["label"][0] == "=1+1", "the table that came in was changed"

@@ -21,7 +21,7 @@ from core.errors import DarkroomError, InputError
 from core.wording import count
 from core.workspace import Workspace
 
-__all__ = ["Edit", "exclude", "history", "redo", "relabel", "restore", "sentence", "undo"]
+__all__ = ["Edit", "exclude", "history", "next_steps", "redo", "relabel", "restore", "sentence", "undo"]
 
 MAX_LABEL, MAX_REASON = 100, 500
 _MOST_NAMED = 3
@@ -47,14 +47,27 @@ def restore(ws: Workspace, dataset_id: str, paths: Sequence[str], reason: str = 
     return _edit(ws, dataset_id, paths, "restore", reason)
 
 
-def undo(ws: Workspace, dataset_id: str) -> Edit | None:
-    """Take back the last edit in force; None where there is none."""
-    return _step(ws, dataset_id, "undo")
+def undo(ws: Workspace, dataset_id: str, only: int | None = None) -> Edit | None:
+    """Take back the last edit in force; None where there is none.
+
+    Args:
+        only: the id of the edit meant.
+
+    Raises:
+        InputError: another edit than the one meant is the last by now.
+    """
+    return _step(ws, dataset_id, "undo", only)
 
 
-def redo(ws: Workspace, dataset_id: str) -> Edit | None:
-    """Bring back what was undone last; None where nothing was, or an edit was made since."""
-    return _step(ws, dataset_id, "redo")
+def redo(ws: Workspace, dataset_id: str, only: int | None = None) -> Edit | None:
+    """Bring back what was undone last; None where nothing was, or an edit was made since. See `undo`."""
+    return _step(ws, dataset_id, "redo", only)
+
+
+def next_steps(ws: Workspace, dataset_id: str) -> tuple[Edit | None, Edit | None]:
+    """What undo would take back and what redo would bring back; None where there is nothing."""
+    now = ledger.read_ledger(open_dataset(ws, dataset_id).folder)
+    return now.edit(now.done[-1]) if now.done else None, now.edit(now.undone[-1]) if now.undone else None
 
 
 def history(ws: Workspace, dataset_id: str, path: str | None = None) -> list[Edit]:
@@ -110,11 +123,16 @@ def _edit(
     return edit
 
 
-def _step(ws: Workspace, dataset_id: str, action: str) -> Edit | None:
+def _step(ws: Workspace, dataset_id: str, action: str, only: int | None) -> Edit | None:
     folder = open_dataset(ws, dataset_id).folder
     with ledger.lock(folder):
         dataset, before = _now(folder)
         candidates = before.done if action == "undo" else before.undone
+        if only is not None and only not in candidates[-1:]:
+            raise InputError(
+                f"That correction cannot be {'undone' if action == 'undo' else 'redone'} now: others were made since.",
+                "See the list of edits.",
+            )
         if not candidates:
             return None
         edit = before.edit(candidates[-1])

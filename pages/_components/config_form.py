@@ -10,6 +10,7 @@ import streamlit as st
 from core.config import PRESETS, Knob, build_config, flatten, group_help, knobs
 
 PRESET = "preset"
+_FORM = "form"  # (where the fields were drawn last, what stood in them)
 _TITLES = {
     "preprocess": "Preprocessing",
     "augment": "Augmentation",
@@ -38,17 +39,21 @@ def draw_form() -> tuple[str, dict[str, Any]]:
         help="A good start for one kind of task. Choosing one sets all the settings below.",
     )
     st.caption(PRESETS[preset][0])
-    start = preset_values(preset)
-    for path, value in start.items():
-        st.session_state.setdefault(_key(path), value)
+    _start_from(preset, "form")
     values: dict[str, Any] = {}
     for group in dict.fromkeys(knob.group for knob in _form_knobs()):
         with st.expander(_TITLES.get(group, group.capitalize()), key=f"group-{group}"):
-            st.caption(group_help(group))
-            for knob in _form_knobs():
-                if knob.group == group:
-                    values[knob.path] = _field(knob)
+            values |= _fields(group)
+    _keep("form", values)
     return preset, values
+
+
+def draw_group(group: str) -> dict[str, Any]:
+    """Draw the fields of one group alone; what is set here is set in the whole form too."""
+    _start_from(st.session_state.get(PRESET, next(iter(PRESETS))), group)
+    values = _fields(group)
+    _keep(group, values)
+    return values
 
 
 def changes(preset: str, values: dict[str, Any]) -> list[tuple[str, Any, Any]]:
@@ -60,6 +65,26 @@ def changes(preset: str, values: dict[str, Any]) -> list[tuple[str, Any, Any]]:
 def back_to_preset() -> None:
     """Button callback: undo all changes."""
     _apply_preset()
+
+
+def _start_from(preset: str, where: str) -> None:
+    """Give every field a value before it is drawn: Streamlit does not carry one over to another page's widget."""
+    drawn, values = st.session_state.get(_FORM, (where, {}))
+    if drawn != where:
+        for path, value in values.items():
+            st.session_state[_key(path)] = value
+    for path, value in preset_values(preset).items():
+        st.session_state.setdefault(_key(path), value)
+
+
+def _keep(where: str, values: dict[str, Any]) -> None:
+    _, before = st.session_state.get(_FORM, (where, {}))
+    st.session_state[_FORM] = (where, before | values)
+
+
+def _fields(group: str) -> dict[str, Any]:
+    st.caption(group_help(group))
+    return {knob.path: _field(knob) for knob in _form_knobs() if knob.group == group}
 
 
 def _apply_preset() -> None:
@@ -82,6 +107,8 @@ def _field(knob: Knob) -> Any:
         return st.selectbox(knob.label, knob.choices, **shared)
     if knob.kind is bool:
         return st.toggle(knob.label, **shared)
+    if knob.kind is str:
+        return st.text_input(knob.label, **shared)
     if knob.kind is int:
         low, high = (None if bound is None else int(bound) for bound in (knob.low, knob.high))
         return st.number_input(knob.label, min_value=low, max_value=high, step=1, **shared)
@@ -90,7 +117,7 @@ def _field(knob: Knob) -> Any:
 
 
 def _help(knob: Knob) -> str:
-    return knob.help if knob.choices or knob.kind is bool else f"{knob.help} Allowed: {knob.allowed}."
+    return knob.help if knob.choices or knob.kind in (bool, str) else f"{knob.help} Allowed: {knob.allowed}."
 
 
 def _step(knob: Knob) -> float:

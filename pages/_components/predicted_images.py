@@ -1,38 +1,80 @@
-"""A gallery of classified images: what each is, what the model took it for, and how sure it was."""
+"""A gallery of classified images: what each is, what the model took it for, and how sure it was; also to correct."""
 
 from __future__ import annotations
 
 import pandas as pd
+import streamlit as st
 
 from core.data import thumbnails
+from core.data.datasets import Dataset, open_dataset
+from core.errors import DarkroomError
 from core.runs.store import Run
 from core.wording import percent
+from core.workspace import Workspace
 from pages._components import keys, readers
+from pages._components.edit_bar import edit_bar
 from pages._components.gallery import PIXEL_ART_BELOW, Tile, gallery
 
 IMAGES_A_PAGE = 48
 
 
 def predicted_images(run: Run, images: pd.DataFrame, key: str) -> None:
-    """Draw one page of `images`, rows of the predictions table; a click opens the image's own view."""
+    """Draw one page of `images`, rows of the predictions table.
+
+    A click opens the image's own view; selected ones can be corrected in the dataset as it is today, which does not
+    change what this run was trained on and tested with.
+    """
     page = keys.page_of(len(images), IMAGES_A_PAGE, keys.PAGE)
     shown = images.iloc[(page - 1) * IMAGES_A_PAGE : page * IMAGES_A_PAGE]
     if shown.empty:
         return
-    dataset_id = run.config.data.dataset
+    workspace, dataset_id = Workspace.default(), run.config.data.dataset
+    dataset = _dataset(workspace, dataset_id)
+    tiles = _tiles(run, dataset_id, shown, _changes(dataset, shown) if dataset else {})
+    with st.container(key=f"{key}-gallery"):
+        if dataset is None:
+            picked = gallery(tiles, "Classified images", key=f"{key}-tiles")
+        else:
+            # An edit ends the selection it was made with.
+            version = f"{key}-tiles-{dataset.fingerprint}"
+            picked, selected = gallery(tiles, "Classified images", key=version, selectable=True)
+    if picked:
+        keys.open_image(dataset_id, picked, keys.EVALUATE)
+    if dataset is not None:
+        edit_bar(workspace, dataset, selected, readers.labels(dataset), key=key)
+
+
+def _tiles(run: Run, dataset_id: str, shown: pd.DataFrame, changes: dict[str, str]) -> list[Tile]:
     known = readers.run_rows(run).set_index("path").loc[shown["path"], ["content_hash", "width", "height"]]
-    tiles = [
+    return [
         Tile(
-            id=image.content_hash,
+            id=row.path,
             src=thumbnails.url(dataset_id, image.content_hash),
             alt=f"true {row.label}, predicted {row.predicted}: {row.path}",
             caption=f"true {row.label}",
             note=f"predicted {row.predicted}, {percent(row.confidence)}",
             wrong=row.label != row.predicted,
+            mark=changes.get(row.path, ""),
             pixel_art=max(image.width, image.height) < PIXEL_ART_BELOW,
         )
         for row, image in zip(shown.itertuples(), known.itertuples(), strict=True)
     ]
-    picked = gallery(tiles, "Classified images", key=f"{key}-gallery")
-    if picked:
-        keys.open_image(dataset_id, picked, keys.EVALUATE)
+
+
+def _dataset(workspace: Workspace, dataset_id: str) -> Dataset | None:
+    """The dataset as it is today, or None where it was removed."""
+    try:
+        return open_dataset(workspace, dataset_id)
+    except DarkroomError:
+        return None
+
+
+def _changes(dataset: Dataset, shown: pd.DataFrame) -> dict[str, str]:
+    """What was done to these images since the run, as a word each; those that are as it saw them are left out."""
+    rows, seen = readers.dataset_rows(dataset), dict(zip(shown["path"], shown["label"], strict=True))
+    now = rows.loc[rows["path"].isin(list(seen)).to_numpy(), ["path", "label", "excluded"]]
+    return {
+        row.path: "excluded" if row.excluded else f"now {row.label}"
+        for row in now.itertuples()
+        if row.excluded or row.label != seen[row.path]
+    }

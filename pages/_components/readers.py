@@ -15,7 +15,7 @@ from core.data import summary
 from core.data.datasets import Dataset
 from core.data.filters import Filters, order
 from core.data.manifest import MANIFEST as DATASET_MANIFEST
-from core.data.splits import assign_splits, split_dataset
+from core.data.splits import Leaks, assign_splits, class_table, divide
 from core.errors import InputError
 from core.evaluation.predictions import PREDICTIONS, read_predictions
 from core.inference.bundle import META, ONNX
@@ -74,9 +74,13 @@ def training_part(dataset: Dataset) -> tuple[np.ndarray, str] | None:
     return _training(*_version(dataset), dataset)
 
 
-def split_sizes(workspace: Workspace, dataset: Dataset, split: SplitConfig) -> dict[str, int]:
-    """Images in train, val and test if this dataset were split so; raises `InputError` where it cannot be."""
-    return _split_sizes(str(dataset.folder), dataset.fingerprint, split.model_dump_json(), workspace, dataset.id, split)
+def divided(workspace: Workspace, dataset: Dataset, split: SplitConfig) -> tuple[pd.DataFrame, Leaks]:
+    """Images of each class in each split if this dataset were split so (see `class_table`), and what would leak.
+
+    Raises:
+        InputError: it cannot be split so.
+    """
+    return _divided(*_version(dataset), split.model_dump_json(), workspace, dataset.id, split)
 
 
 def run_rows(run: Run) -> pd.DataFrame:
@@ -163,12 +167,12 @@ def _count(
 
 
 @st.cache_resource(max_entries=64, show_spinner="Dividing the images")
-def _split_sizes(
-    folder: str, fingerprint: str, split: str, _workspace: Workspace, dataset_id: str, _split: SplitConfig
-) -> dict[str, int]:
+def _divided(
+    folder: str, fingerprint: str, changed: int, split: str, _workspace: Workspace, dataset_id: str, _split: SplitConfig
+) -> tuple[pd.DataFrame, Leaks]:
     config = TrainConfig.model_validate({"data": {"dataset": dataset_id}, "split": _split.model_dump()})
-    counts = split_dataset(_workspace, config)["split"].value_counts()
-    return {name: int(counts.get(name, 0)) for name in ("train", "val", "test")}
+    division = divide(_workspace, config)
+    return class_table(division.manifest), division.leaks
 
 
 @st.cache_resource(max_entries=8, show_spinner="Reading the run's images")

@@ -29,7 +29,7 @@ def test_every_knob_has_a_field_with_its_help_and_bounds(workspace: Workspace, o
         assert field.label == knob.label and field.help.startswith(knob.help)
         if knob.choices:
             assert tuple(field.options) == knob.choices
-        elif knob.kind is not bool:
+        elif knob.kind not in (bool, str):
             assert (field.min, field.max) == (knob.low, knob.high)
 
 
@@ -44,7 +44,7 @@ def test_a_preset_sets_every_field(preset: str, workspace: Workspace, open_page:
     assert not app.exception
     for path, value in flatten(build_config({}, preset)).items():
         if not path.startswith("data."):
-            assert _field(app, path).value == pytest.approx(value), path
+            assert _field(app, path).value == (value if isinstance(value, str) else pytest.approx(value)), path
 
 
 def test_settings_that_do_not_go_together_cannot_be_started(workspace: Workspace, open_page: OpenPage) -> None:
@@ -105,7 +105,9 @@ def test_a_finished_run_leads_on(with_run: Trained, open_page: OpenPage) -> None
 
 def _field(app: AppTest, path: str) -> object:
     key = f"knob-{path}"
-    found = [one for kind in ("selectbox", "toggle", "number_input") for one in app.get(kind) if one.key == key]
+    found = [
+        one for kind in ("selectbox", "toggle", "number_input", "text_input") for one in app.get(kind) if one.key == key
+    ]
     assert len(found) == 1, path
     return found[0]
 

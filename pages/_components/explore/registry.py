@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from core.data.datasets import Dataset
 from core.workspace import Workspace
-from pages._components.explore import images, statistics, unreadable
+from pages._components.explore import edits, health, images, splits, statistics, unreadable
 
 Draw = Callable[[Workspace, Dataset], None]
 
@@ -14,11 +14,11 @@ Draw = Callable[[Workspace, Dataset], None]
 VIEWS: dict[str, Draw] = {
     "Images": images.draw,
     "Classes & statistics": statistics.draw,
-    # "Health": health.draw,
+    "Health": health.draw,
     # "Label issues": label_issues.draw,
     # "Map": map.draw,
-    # "Splits": splits.draw,
-    # "Edits": edits.draw,
+    "Splits": splits.draw,
+    "Edits": edits.draw,
     "Unreadable files": unreadable.draw,
 }
 # Addresses of earlier versions.
