@@ -40,7 +40,7 @@ class Tile:
 _CSS = """
 :host { display: block; }
 .grid { display: grid; gap: 0.75rem; grid-template-columns: repeat(auto-fill, minmax(min(118px, 28vw), 1fr)); }
-button { all: unset; box-sizing: border-box; cursor: pointer; display: block; min-width: 0;
+button { all: unset; box-sizing: border-box; cursor: pointer; display: block; min-width: 0; width: 100%;
   border-radius: var(--st-base-radius); color: var(--st-text-color); font-family: var(--st-font);
   font-size: 0.8rem; line-height: 1.35; }
 button:focus-visible { outline: 3px solid var(--st-primary-color); outline-offset: 2px; }
@@ -68,7 +68,7 @@ img.pixels { image-rendering: pixelated; }
 .tools { display: flex; flex-wrap: wrap; gap: 0.4rem 1rem; align-items: center; margin-bottom: 0.6rem;
   color: var(--st-text-color); font-family: var(--st-font); font-size: 0.9rem; min-height: 1.8rem; }
 .tools button { color: var(--st-link-color); text-decoration: underline; text-underline-offset: 0.2em;
-  font-size: 0.9rem; padding: 0.1rem 0.2rem; }
+  font-size: 0.9rem; padding: 0.1rem 0.2rem; width: auto; }
 .tools button[hidden] { display: none; }
 .tools output { font-variant-numeric: tabular-nums; }
 """

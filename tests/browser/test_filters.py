@@ -90,6 +90,8 @@ def test_images_are_selected_by_box_by_stretch_and_by_page(
     visitor = visit(server)
     visitor.open("explore", dataset=dataset.id)
     boxes = visitor.tab.locator(".st-key-gallery .tick input")
+    tile = visitor.gallery("gallery").first.bounding_box()
+    assert tile is not None and tile["width"] > 100  # small images fill their square too
     boxes.nth(1).click()
     visitor.sees("1 selected")
     boxes.nth(5).click(modifiers=["Shift"])

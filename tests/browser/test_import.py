@@ -1,0 +1,130 @@
+"""Images brought in through the browser: a ZIP, a corrected reading, a look cancelled and gone on with, the camera."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from core.data.captures import list_collections
+from core.data.datasets import list_datasets
+from core.workspace import Workspace
+from tests.browser.conftest import Visit
+from tests.browser.dashboard import Server, Visitor, expect
+from tests.conftest import ImageFolder
+from tests.waiting import wait_until
+
+
+def test_import_by_zip(server: Server, visit: Visit, image_folder: ImageFolder, tmp_path: Path) -> None:
+    folder = image_folder(name="fruit", counts={"apple": 12, "pear": 9})
+    (folder / "notes.txt").write_text("not an image")
+    archive = shutil.make_archive(str(tmp_path / "fruit basket"), "zip", folder.parent, folder.name)
+    visitor = visit(server)
+    visitor.open("overview")
+    _add(visitor, "Upload an archive")
+    file = visitor.tab.locator(".st-key-upload-archive input[type=file]")
+    file.set_input_files({"name": "letter.txt", "mimeType": "text/plain", "buffer": b"Dear server"})
+    visitor.sees("letter.txt is no archive")
+    file.set_input_files(archive)
+    visitor.sees("2 classes, 21 images, 0 unreadable, class folders")
+    visitor.sees("Left out: 1 .txt")
+    visitor.photograph("import-zip")
+    visitor.press("Add dataset")
+    visitor.arrives("explore")
+    expect(visitor.gallery("gallery").first.locator("img")).to_have_js_property("naturalWidth", 24)
+    workspace = Workspace(server.home)
+    dataset = next(one for one in list_datasets(workspace) if one.name == "fruit basket")
+    assert dataset.root.is_relative_to(dataset.folder) and list(workspace.uploads.glob("*/*.zip")) == []
+    visitor.finds_no_fault()
+
+
+def test_a_label_pattern_is_corrected(server: Server, visit: Visit, image_folder: ImageFolder) -> None:
+    folder = image_folder(name="numbered", counts={"1a cat": 6, "1b dog": 6}, layout="flat names")
+    visitor = visit(server)
+    visitor.open("overview")
+    visitor.looks_at(folder)
+    visitor.sees("2 classes, 12 images, 0 unreadable, flat names")
+    visitor.tab.get_by_text("Read it differently").click()
+    pattern = visitor.tab.get_by_role("textbox", name="Label pattern")
+    pattern.fill("(")
+    pattern.press("Enter")
+    visitor.sees("is no regular expression")
+    pattern.fill(r"^\d\w (?P<label>cat|d)")
+    pattern.press("Enter")
+    visitor.settles()
+    expect(visitor.tab.get_by_text("is no regular expression")).to_have_count(0)
+    visitor.press("Read again")
+    visitor.tab.get_by_text("Read it differently").click()
+    expect(pattern).to_have_value(r"^\d\w (?P<label>cat|d)")
+    visitor.press("Add dataset")
+    visitor.arrives("explore")
+    dataset = next(one for one in list_datasets(Workspace(server.home)) if one.name == "numbered")
+    assert set(dataset.manifest()["label"]) == {"cat", "d"}
+    visitor.finds_no_fault()
+
+
+def test_a_look_is_cancelled_and_gone_on_with(server: Server, visit: Visit, tmp_path: Path) -> None:
+    folder = tmp_path / "many"
+    random = np.random.default_rng(0)
+    for label in ("a", "b"):
+        (folder / label).mkdir(parents=True)
+        for number in range(400):
+            pixels = random.integers(0, 255, (700, 700, 3), np.uint8) if number == 0 else pixels
+            if number == 0:
+                Image.fromarray(pixels).save(folder / label / "0.png")
+            else:
+                (folder / label / f"{number}.png").hardlink_to(folder / label / "0.png")
+    visitor = visit(server)
+    visitor.open("overview")
+    visitor.looks_at(folder)
+    visitor.sees(re.compile(r"Reading the images.* of 800 images"))
+    visitor.press("Cancel")
+    visitor.sees(re.compile(r"of 800 images done"))
+    visitor.photograph("import-cancelled")
+    visitor.tab.reload()
+    visitor.press("Continue")
+    visitor.sees("2 classes, 800 images, 0 unreadable, class folders", 120)
+    visitor.press("Discard")
+    visitor.sees("Where are the images?")
+    visitor.finds_no_fault()
+
+
+def test_a_dataset_is_collected_from_the_camera(server: Server, visit: Visit) -> None:
+    visitor = visit(server)
+    visitor.open("overview")
+    _add(visitor, "Collect images")
+    visitor.tab.get_by_role("textbox", name="Name of the collection").fill("Desk")
+    visitor.press("Start collecting")
+    workspace = Workspace(server.home)
+    for label in ("mug", "no mug"):
+        visitor.tab.get_by_role("textbox", name="New class").fill(label)
+        visitor.press("Add class")
+        visitor.sees(f"{label} (0)")
+        if label == "mug":
+            number = visitor.tab.get_by_label("Images", exact=True)
+            number.fill("12")
+            number.press("Enter")
+            visitor.press("Open camera")
+        visitor.press(f"Capture 12 images of {label}")
+        visitor.sees(f"{label} (12)")
+        visitor.sees(f"12 images of {label} stored")
+    visitor.photograph("import-camera")
+    visitor.press("Delete the last capture")
+    visitor.sees("no mug (0)")
+    visitor.press("Capture 12 images of no mug")
+    visitor.sees("no mug (12)")
+    wait_until(lambda: list_collections(workspace)[0].num_images == 24, "all pictures to be stored")
+    visitor.press("Look: 24 images")
+    visitor.sees("2 classes, 24 images, 0 unreadable, class folders")
+    visitor.press("Add dataset")
+    visitor.arrives("explore")
+    assert any(one.name == "Desk" for one in list_datasets(workspace))
+    visitor.finds_no_fault()
+
+
+def _add(visitor: Visitor, way: str) -> None:
+    visitor.tab.get_by_text("Add a dataset").click()
+    visitor.pick(way)
