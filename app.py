@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from urllib.parse import urlsplit
+
 import streamlit as st
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from core.data import mean_images, thumbnails
+from core.data import mean_images, thumbnails, uploads
 from core.errors import DarkroomError
 from core.workspace import Workspace
 from pages._components.guard import show_failure
@@ -39,6 +41,23 @@ async def mean_image(request: Request) -> Response:
     return Response(data, media_type="image/png", headers=_KEEP)
 
 
+async def upload(request: Request) -> Response:
+    """`/upload/{ticket}?name=photos.zip`: one file sent by the page that drew the ticket, straight to disk."""
+    origin = request.headers.get("origin")
+    if origin and urlsplit(origin).netloc != request.headers.get("host"):
+        return JSONResponse({"error": "This upload comes from another site."}, 403, headers=_FORGET)
+    announced = request.headers.get("content-length", "")
+    name, num_bytes = request.query_params.get("name", ""), int(announced) if announced.isdecimal() else None
+    try:
+        with uploads.Receiver(Workspace.default(), request.path_params["ticket"], name, num_bytes) as receiver:
+            async for piece in request.stream():
+                await run_in_threadpool(receiver.write, piece)
+            await run_in_threadpool(receiver.finish)
+    except DarkroomError as error:
+        return JSONResponse({"error": error.message, "fix": error.fix}, 400, headers=_FORGET)
+    return JSONResponse({}, headers=_FORGET)
+
+
 async def no_thumbnail(_: Request) -> Response:
     """Any other address below `/thumb/`; without it Streamlit would answer with the dashboard's own page."""
     return JSONResponse({"error": "There is no such thumbnail."}, 404, headers=_FORGET)
@@ -48,5 +67,6 @@ ROUTES = [
     Route("/thumb/{size:int}/{dataset_id}/{content_hash}", thumbnail),
     Route("/thumb/{anything:path}", no_thumbnail),
     Route("/mean/{key}", mean_image),
+    Route("/upload/{ticket}", upload, methods=["POST"]),
 ]
 app = st.App("pages/_shell/main.py", routes=ROUTES, on_script_error=show_failure)

@@ -6,13 +6,15 @@ its name. It becomes a dataset when it is indexed, as any folder does, and is in
 
 from __future__ import annotations
 
+import contextlib
 import re
 import secrets
 import shutil
 import time
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from io import BytesIO
 from pathlib import Path
 
 from filelock import FileLock
@@ -26,6 +28,8 @@ from core.errors import DarkroomError, ImageReadError, InputError
 from core.files import read_json, slug, write_bytes, write_json
 from core.preprocess import decode, open_image
 from core.workspace import Workspace
+
+Store = Callable[[str, str, list[tuple[str, bytes]]], None]  # class, id of the capture, (name, bytes) of each image
 
 _NOTE = "collection.json"
 _MAX_CLASS = 60  # characters
@@ -57,9 +61,10 @@ class Collection:
 
 @dataclass(frozen=True)
 class Added:
-    """How many images were stored, and which were not: (name, reason)."""
+    """How many images were stored, as which batch of their class, and which were not: (name, reason)."""
 
     num_images: int
+    batch: int
     refused: list[tuple[str, str]] = field(default_factory=list)
 
 
@@ -116,8 +121,13 @@ def add_class(ws: Workspace, identity: str, label: str) -> str:
     return label
 
 
-def add_images(ws: Workspace, identity: str, label: str, images: Sequence[tuple[str, bytes]]) -> Added:
+def add_images(
+    ws: Workspace, identity: str, label: str, images: Sequence[tuple[str, bytes]], batch: int | None = None
+) -> Added:
     """Store images as one batch of a class: (name to say in a refusal, bytes). What is no whole image is refused.
+
+    Args:
+        batch: the batch of an earlier call that these belong to; a new one by default.
 
     Raises:
         InputError: there is no such class.
@@ -126,16 +136,18 @@ def add_images(ws: Workspace, identity: str, label: str, images: Sequence[tuple[
     folder = _class_folder(ws, identity, label)
     num_images, refused = 0, []
     with _lock(folder.parent.parent):
-        batch = _last_batch(_images(folder.parent.parent, label)) + 1
+        there = _images(folder.parent.parent, label)
+        batch = batch or _last_batch(there) + 1
+        start = sum(_batch(image) == batch for image in there) + 1
         for name, data in images:
             try:
                 suffix = _suffix(data)
             except ImageReadError as error:
                 refused.append((name, error.message))
                 continue
+            write_bytes(folder / f"{batch:06d}-{start + num_images:04d}{suffix}", data, durable=False)
             num_images += 1
-            write_bytes(folder / f"{batch:06d}-{num_images:04d}{suffix}", data, durable=False)
-    return Added(num_images, refused)
+    return Added(num_images, batch, refused)
 
 
 def delete_last(ws: Workspace, identity: str, label: str) -> int:
@@ -159,9 +171,17 @@ def delete_class(ws: Workspace, identity: str, label: str) -> None:
         shutil.rmtree(folder)
 
 
-def latest(ws: Workspace, identity: str, label: str, number: int) -> list[Path]:
-    """The files of a class that were stored last, the newest first."""
-    return _images(_class_folder(ws, identity, label).parent.parent, label)[::-1][:number]
+def latest(ws: Workspace, identity: str, label: str, number: int, side: int = 160) -> list[bytes]:
+    """Small copies, JPEG, of the images of a class that were stored last, the newest first."""
+    copies = []
+    for file in _images(_class_folder(ws, identity, label).parent.parent, label)[::-1][:number]:
+        with contextlib.suppress(ImageReadError):  # deleted by another tab in between
+            image = decode(file, at_least=2 * side)
+            image.thumbnail((side, side))
+            stream = BytesIO()
+            image.save(stream, "JPEG", quality=80)
+            copies.append(stream.getvalue())
+    return copies
 
 
 def index_collection(ws: Workspace, identity: str) -> str:
