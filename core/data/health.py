@@ -9,14 +9,16 @@ import numpy as np
 import pandas as pd
 
 from core.data.checks import CHECKS, Check
+from core.data.label_issues import THRESHOLD as LABEL_THRESHOLD
 from core.data.manifest import usable
 from core.data.stored import Dataset
+from core.wording import count
 
 LABEL_ISSUE = Check(
     "label_issue",
     "Likely wrong label",
     "A model that never saw the image's label names another class: learning from it teaches the mistake.",
-    0.5,
+    LABEL_THRESHOLD,
 )
 # How much an image of the kind harms: wrong labels and copies bend training and the score itself, odd shapes little.
 _WEIGHTS = {
@@ -29,8 +31,8 @@ _WEIGHTS = {
     "bright": 3.0,
     "blurry": 2.0,
     "grey": 1.5,
-    "odd_aspect_ratio": 1.0,
-    "odd_size": 1.0,
+    "odd_aspect_ratio": 0.5,
+    "odd_size": 0.2,
 }
 
 
@@ -58,28 +60,42 @@ def flag_counts(dataset: Dataset) -> dict[str, int]:
     return {check.name: int(rows[f"is_{check.name}"].sum()) for check in CHECKS}
 
 
-def findings(rows: pd.DataFrame) -> list[Finding]:
-    """Every check there are scores for, worst first: by how many images it flags, and how much such images harm.
+def checks_of(rows: pd.DataFrame) -> list[Check]:
+    """The checks there are scores for; likely wrong labels only where the dataset was analysed."""
+    return [check for check in (*CHECKS, LABEL_ISSUE) if f"{check.name}_score" in rows]
+
+
+def findings(rows: pd.DataFrame, counted: np.ndarray) -> list[Finding]:
+    """Every check's outcome, worst first: by how many images it flags, and how much such images harm.
 
     Args:
-        rows: usable rows of a manifest, with `label_issue` where the dataset was analysed.
+        rows: a manifest, with the columns of the analysis where there is one.
+        counted: which rows count, bool: those that can be read and were not excluded.
     """
-    checks = [check for check in (*CHECKS, LABEL_ISSUE) if f"{check.name}_score" in rows]
+    total = int(counted.sum())
     found = []
-    for check in checks:
-        flagged = rows[f"is_{check.name}"].to_numpy(bool)
+    for check in checks_of(rows):
+        flagged = rows[f"is_{check.name}"].to_numpy(bool) & counted
         number = int(flagged.sum())
-        groups = rows[group_column(check)].to_numpy()[flagged] if group_column(check) else np.empty(0)
-        found.append(
-            Finding(
-                check,
-                bool(rows[f"{check.name}_score"].notna().any()),
-                number,
-                number / len(rows) if len(rows) else 0.0,
-                len(np.unique(groups[groups >= 0])),
-            )
-        )
-    return sorted(found, key=lambda one: -_WEIGHTS[one.check.name] * one.num_flagged)
+        column = group_column(check)
+        groups = np.unique(rows[column].to_numpy()[flagged]) if column else np.empty(0)
+        applies = bool((~np.isnan(rows[f"{check.name}_score"].to_numpy()) & counted).any())
+        found.append(Finding(check, applies, number, number / total if total else 0.0, int((groups >= 0).sum())))
+    return sorted(found, key=lambda one: (-_WEIGHTS[one.check.name] * one.num_flagged, not one.applies))
+
+
+def summary_table(found: Sequence[Finding]) -> pd.DataFrame:
+    """One row a check, as listed on a page: Check, Images, Share (%), What it means for training."""
+    return pd.DataFrame(
+        {
+            "Check": [one.check.title for one in found],
+            "Images": [one.num_flagged if one.applies else None for one in found],
+            "Share (%)": [100 * one.share if one.applies else None for one in found],
+            "What it means for training": [
+                one.check.meaning if one.applies else "Says nothing of this dataset." for one in found
+            ],
+        }
+    ).astype({"Images": "Int64", "Share (%)": "Float64"})
 
 
 def group_column(check: Check) -> str:
@@ -88,31 +104,35 @@ def group_column(check: Check) -> str:
     return groups.get(check.name, "")
 
 
-def headline(rows: pd.DataFrame, found: Sequence[Finding]) -> str:
+def headline(rows: pd.DataFrame, counted: np.ndarray, found: Sequence[Finding]) -> str:
     """`41 of 2,002 images (2.0 %) are flagged by at least one of 10 checks.`"""
     flagged = np.zeros(len(rows), bool)
     for one in found:
         flagged |= rows[f"is_{one.check.name}"].to_numpy(bool)
-    number, applying = int(flagged.sum()), sum(one.applies for one in found)
-    share = f" ({number / len(rows):.1%})" if len(rows) else ""
-    return f"{number:,} of {len(rows):,} images{share} are flagged by at least one of {applying} checks."
+    number, total, applying = int((flagged & counted).sum()), int(counted.sum()), sum(one.applies for one in found)
+    share = f" ({100 * number / total:.1f} %)" if total else ""
+    return f"{number:,} of {count(total, 'image')}{share} are flagged by at least one of {count(applying, 'check')}."
 
 
-def flagged_below(rows: pd.DataFrame, check: Check, threshold: float) -> np.ndarray:
-    """Places of the images whose score is below `threshold`: worst first, copies group by group."""
+def flagged_below(rows: pd.DataFrame, counted: np.ndarray, check: Check, threshold: float) -> np.ndarray:
+    """Places of the images whose score is below `threshold`, worst first."""
     scores = rows[f"{check.name}_score"].to_numpy()
-    places = np.flatnonzero(scores < threshold)
-    column = group_column(check)
-    if not column:
-        return places[np.argsort(scores[places], kind="stable")]
-    groups = rows[column].to_numpy()[places]
-    sizes = np.bincount(groups[groups >= 0], minlength=1)
-    size = np.where(groups >= 0, sizes[np.maximum(groups, 0)], 0)
-    return places[np.lexsort((places, groups, -size))]
+    places = np.flatnonzero((scores < threshold) & counted)
+    return places[np.argsort(scores[places], kind="stable")]
 
 
-def score_histogram(rows: pd.DataFrame, check: Check, bins: int = 50) -> pd.DataFrame:
+def groups_of(rows: pd.DataFrame, counted: np.ndarray, check: Check, places: np.ndarray) -> list[np.ndarray]:
+    """Whole groups of copies in which one of the images at `places` is, largest first: places of their images."""
+    numbers = rows[group_column(check)].to_numpy()
+    wanted = np.unique(numbers[places])
+    members = np.flatnonzero(np.isin(numbers, wanted[wanted >= 0]) & counted)
+    members = members[np.argsort(numbers[members], kind="stable")]
+    borders = np.flatnonzero(np.diff(numbers[members])) + 1
+    return sorted(np.split(members, borders) if len(members) else [], key=len, reverse=True)
+
+
+def score_histogram(rows: pd.DataFrame, counted: np.ndarray, check: Check, bins: int = 50) -> pd.DataFrame:
     """How many images have which score: low, high (low <= score < high, the last bin holds 1 too), images."""
-    scores = rows[f"{check.name}_score"].to_numpy()
+    scores = rows[f"{check.name}_score"].to_numpy()[counted]
     images, edges = np.histogram(scores[~np.isnan(scores)], bins, (0.0, 1.0))
     return pd.DataFrame({"low": edges[:-1], "high": edges[1:], "images": images})

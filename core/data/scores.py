@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 
 from core.data.checks import CHECKS
-from core.data.duplicates import MAX_DISTANCE, NearPairs, exact_groups, near_groups, near_pairs
+from core.data.duplicates import MAX_DISTANCE, Alike, exact_groups, find_alike, near_groups
 
 _MAD_TO_SIGMA = 1.4826
 _USUAL = 0.6  # of the median: nothing above it is flagged
@@ -27,11 +27,11 @@ def scored(frame: pd.DataFrame) -> pd.DataFrame:
     readable = frame["error"].isna().to_numpy()
     rows = frame[readable]
     exact = exact_groups(rows["content_hash"])
-    pairs = near_pairs(rows)
-    near = near_groups(exact, pairs)
+    alike = find_alike(rows)
+    near = near_groups(exact, alike)
     scores = {name: score(rows) for name, score in _OF_IMAGES.items()}
     scores["exact_duplicate"] = np.where(exact >= 0, 0.0, 1.0)
-    scores["near_duplicate"] = near_duplicate_scores(len(rows), pairs)
+    scores["near_duplicate"] = near_duplicate_scores(alike)
     scores["label_conflict"] = label_conflict_scores(rows["label"], near)
     columns: dict[str, np.ndarray] = {
         "duplicate_group": _spread(exact, readable, -1, np.int32),
@@ -101,16 +101,12 @@ def grey_scores(rows: pd.DataFrame) -> np.ndarray:
     return np.clip(0.5 * colour / _GREY_BELOW, 0, 1)
 
 
-def near_duplicate_scores(num_rows: int, pairs: NearPairs) -> np.ndarray:
+def near_duplicate_scores(alike: Alike) -> np.ndarray:
     """By the distance to the nearest other image: 0 where the hashes are equal, just under 0.5 at the largest distance.
 
     An image that has copies of the same bytes only is not near, but exact.
     """
-    scores = np.ones(num_rows)
-    score = 0.499 * pairs.distance.astype(float) / MAX_DISTANCE
-    np.minimum.at(scores, pairs.first, score)
-    np.minimum.at(scores, pairs.second, score)
-    return scores
+    return np.where(alike.distance >= 0, 0.499 * alike.distance / MAX_DISTANCE, 1.0)
 
 
 def label_conflict_scores(labels: pd.Series, near: np.ndarray) -> np.ndarray:
