@@ -194,3 +194,31 @@ def _pixel_ranges(low: np.ndarray, high: np.ndarray) -> list[str]:
         f"{count(int(a))} px" if b <= a else f"{count(int(a))}-{count(int(b))} px"
         for a, b in zip(first, last, strict=True)
     ]
+
+
+def score_bars(table: pd.DataFrame, check: str, threshold: float) -> go.Figure:
+    """How many images have which score of a check, those below the threshold in the colour of a warning.
+
+    Args:
+        table: low, high (0..1), images.
+        check: what the check is called.
+    """
+    title = f"{check}: how are the images scored?"
+    figure = blank_figure(title, "0 is the worst, 1 is fine", "Score", "Images (log scale)", 260)
+    low, high = table["low"].to_numpy(float), table["high"].to_numpy(float)
+    below = (low + high) / 2 < threshold
+    figure.add_bar(
+        x=(low + high) / 2,
+        y=table["images"],
+        width=high - low,
+        marker_color=np.where(below, PALETTE[1], PALETTE[0]),
+        marker_line_width=0,
+        customdata=np.stack([low, high], axis=1),
+        hovertemplate="Score %{customdata[0]:.2f} to %{customdata[1]:.2f}<br>Images: %{y:,}<extra></extra>",
+    )
+    figure.add_vline(x=threshold, line_dash="dash", line_color=OTHERS_COLOUR)
+    top = math.log10(max(int(table["images"].max()) if len(table) else 1, 1))
+    figure.update_yaxes(type="log", range=[-0.3, top + 0.3], dtick=1, tickformat=",d")
+    figure.update_xaxes(range=[0, 1])
+    figure.update_layout(showlegend=False)
+    return figure

@@ -22,6 +22,7 @@ DATASET, RUN, IMAGE, PENDING = "dataset", "run", "image", "adding"
 VIEW, CLASS, PAGE, TRUE, PREDICTED = "view", "class", "page", "true", "predicted"
 SORT, FALLING, PAGE_SIZE, CHARTS, AGAINST = "sort", "falling", "size", "charts", "against"
 CLASSES_PAGE = "classes-page"
+CHECK, THRESHOLD = "check", "threshold"
 
 _CAME_FROM, _WRITTEN = "came-from", "written-address"
 
