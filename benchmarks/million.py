@@ -47,6 +47,7 @@ VIEWS = {
     "Sizes": {"view": "Classes & statistics", "charts": "Sizes"},
     "Light & detail": {"view": "Classes & statistics", "charts": "Light & detail"},
     "Formats": {"view": "Classes & statistics", "charts": "Formats"},
+    "Colours": {"view": "Classes & statistics", "charts": "Colours"},
 }
 FILTERS = (
     {"class": "class_007"},

@@ -15,6 +15,8 @@ from core.wording import count, significant
 MAX_SERIES = 7  # classes drawn apart; with more, the largest and all others together
 OTHERS_COLOUR = "#8A8F96"
 OTHERS_NAME = "all others"
+NOT_GIVEN = "not given"
+MAX_DRAWN_SINGLY = 2_000  # points up to which a map is drawn without WebGL
 
 
 def class_bars(counts: pd.DataFrame, logarithmic: bool, note: str = "") -> go.Figure:
@@ -39,7 +41,7 @@ def class_bars(counts: pd.DataFrame, logarithmic: bool, note: str = "") -> go.Fi
     )
     if logarithmic:
         top = math.log10(max(int(counts["images"].max() or 1), 1)) if len(counts) else 0
-        figure.update_xaxes(type="log", range=[-0.3, top + 0.3], dtick=1, tickformat=",d")
+        figure.update_xaxes(type="log", range=[-0.3, 1.3 * top + 0.3], dtick=1, tickformat=",d")
         figure.update_xaxes(title_text="Images (log scale)")
     else:
         figure.update_xaxes(range=_room_for_figures(counts["images"].to_numpy()))
@@ -221,4 +223,48 @@ def score_bars(table: pd.DataFrame, check: str, threshold: float) -> go.Figure:
     figure.update_yaxes(type="log", range=[-0.3, top + 0.3], dtick=1, tickformat=",d")
     figure.update_xaxes(range=[0, 1])
     figure.update_layout(showlegend=False)
+    return figure
+
+
+def map_points(points: pd.DataFrame, projection: str, note: str) -> go.Figure:
+    """Images as points, alike ones close together, by series; a point's customdata is [place].
+
+    Args:
+        points: place, x, y, series (text, or missing), at most some thousands. The largest series have a colour each,
+            all others one together.
+        projection: `map` for t-SNE, `pca` for principal components.
+        note: below the title.
+    """
+    axes = (
+        ("First component", "Second component") if projection == "pca" else ("t-SNE 1 (no unit)", "t-SNE 2 (no unit)")
+    )
+    figure = blank_figure("Which images look alike?", note, *axes, 620)
+    series = points["series"].astype(object).where(points["series"].notna(), None)
+    sizes = series.value_counts(dropna=False)
+    apart = list(sizes.index[: MAX_SERIES if len(sizes) <= MAX_SERIES else MAX_SERIES - 1])
+    names = display_names([NOT_GIVEN if name is None or name != name else str(name) for name in apart])
+    drawn = [
+        (series == value if value == value and value is not None else series.isna(), name, colour)
+        for value, name, colour in zip(apart, names, PALETTE, strict=False)
+    ]
+    if len(apart) < len(sizes):
+        rest = ~np.logical_or.reduce([which.to_numpy() for which, _, _ in drawn])
+        drawn.insert(0, (pd.Series(rest, points.index), OTHERS_NAME, OTHERS_COLOUR))
+    # Points beyond some hundreds are drawn by the graphics processor where the browser has one.
+    kind = go.Scattergl if len(points) > MAX_DRAWN_SINGLY else go.Scatter
+    for which, name, colour in drawn:
+        part = points[which.to_numpy()]
+        figure.add_trace(
+            kind(
+                x=part["x"].to_numpy(np.float32),
+                y=part["y"].to_numpy(np.float32),
+                mode="markers",
+                name=name,
+                marker={"color": colour, "size": 6, "opacity": 0.75},
+                # Plain lists: numpy arrays would come back from a selection as objects, not as lists.
+                customdata=[[int(place)] for place in part["place"]],
+                hovertemplate="%{fullData.name}<extra></extra>",
+            )
+        )
+    figure.update_layout(dragmode="lasso", showlegend=True, hovermode="closest")
     return figure

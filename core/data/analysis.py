@@ -106,19 +106,12 @@ def cancel_analysis(ws: Workspace, dataset_id: str) -> None:
 
 
 def read_summary(ws: Workspace, dataset_id: str) -> Summary | None:
-    """The last finished analysis as a whole; None where there is none.
-
-    Raises:
-        DarkroomError: it is damaged.
-    """
-    path = ws.analysis(dataset_id) / SUMMARY
-    raw = read_json(path)
-    if raw is None:
-        return None
+    """The last finished analysis as a whole; None where there is none, or a damaged one: it is made again."""
     try:
-        return Summary(**{field.name: raw[field.name] for field in fields(Summary)})
-    except (KeyError, TypeError) as error:
-        raise DarkroomError(f"{path} is damaged ({error!r}).", "Analyse the dataset again.") from error
+        raw = read_json(ws.analysis(dataset_id) / SUMMARY)
+        return Summary(**{field.name: raw[field.name] for field in fields(Summary)}) if raw else None
+    except (DarkroomError, KeyError, TypeError):
+        return None
 
 
 def is_stale(summary: Summary, dataset: Dataset) -> bool:
@@ -141,19 +134,12 @@ def write_analysis(folder: Path, frame: pd.DataFrame, summary: Summary) -> None:
 
 
 def read_analysis(ws: Workspace, dataset_id: str) -> pd.DataFrame | None:
-    """What was found of each image, as `write_analysis` was given it; None where there is none.
-
-    Raises:
-        DarkroomError: it is damaged.
-    """
-    path = ws.analysis(dataset_id) / ANALYSIS
-    if not path.is_file():
-        return None
+    """What was found of each image, as `write_analysis` was given it; None where there is none, or a damaged one."""
     try:
-        frame = pd.read_parquet(path)
+        frame = pd.read_parquet(ws.analysis(dataset_id) / ANALYSIS)
         return frame[["path", "content_hash", "label", *COLUMNS]].astype(COLUMNS)
-    except (OSError, ValueError, KeyError) as error:
-        raise DarkroomError(f"The analysis {path} is damaged ({error}).", "Analyse the dataset again.") from error
+    except (OSError, ValueError, KeyError):  # pyarrow's own errors are ValueErrors
+        return None
 
 
 def columns_for(rows: pd.DataFrame, analysis: pd.DataFrame) -> pd.DataFrame:
@@ -162,7 +148,10 @@ def columns_for(rows: pd.DataFrame, analysis: pd.DataFrame) -> pd.DataFrame:
     A row is told by path and content. What is said of its label counts only while it still has that label: a corrected
     one is no longer an issue.
     """
-    places = pd.Index(analysis["path"]).get_indexer(pd.Index(rows["path"].astype("str")))
+    if len(rows) == len(analysis) and (rows["path"].to_numpy() == analysis["path"].to_numpy()).all():
+        places = np.arange(len(rows))  # the usual case; the search below takes seconds for a million
+    else:
+        places = pd.Index(analysis["path"]).get_indexer(pd.Index(rows["path"]))
     known = places >= 0
     known[known] = _same(rows["content_hash"][known], analysis["content_hash"].iloc[places[known]])
     same_label = known.copy()
@@ -179,20 +168,45 @@ def columns_for(rows: pd.DataFrame, analysis: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(found, index=rows.index)
 
 
-def suspicious(rows: pd.DataFrame, mask: np.ndarray) -> np.ndarray:
-    """Places of rows with a suspicious label among those that pass, the most suspicious first.
+def most_suspicious(rows: pd.DataFrame, mask: np.ndarray, most: int) -> np.ndarray:
+    """Places of the rows that pass and whose label was judged, the most suspicious first, at most so many.
 
     Args:
         rows: a manifest with the columns of `columns_for`.
     """
-    return by_suspicion(rows, mask & rows["is_label_issue"].to_numpy())
-
-
-def by_suspicion(rows: pd.DataFrame, mask: np.ndarray) -> np.ndarray:
-    """Places of all rows that pass and whose label was judged, the most suspicious first."""
     scores = rows["label_issue_score"].to_numpy()
     places = np.flatnonzero(mask & ~np.isnan(scores))
+    if len(places) > most:
+        places = np.sort(places[np.argpartition(scores[places], most - 1)[:most]])
     return places[np.argsort(scores[places], kind="stable")]
+
+
+def points_of_map(
+    rows: pd.DataFrame, mask: np.ndarray, projection: str, colour_by: str, most: int, seed: int = 0
+) -> pd.DataFrame:
+    """The images to draw on a map: place (of the row), x, y, series (class or split, missing where not given).
+
+    Of more than `most` images a random part is taken, the same share of every class but at least one.
+
+    Args:
+        projection: `map` or `pca`.
+        colour_by: `label` or `split`.
+    """
+    x, y = (rows[f"{projection}_{axis}"].to_numpy() for axis in "xy")
+    places = np.flatnonzero(mask & ~np.isnan(x))
+    if len(places) > most:
+        labels = rows["label"].cat.codes.to_numpy()[places]
+        places = np.sort(places[_share_of_each(labels, most, seed)])
+    return pd.DataFrame({"place": places, "x": x[places], "y": y[places], "series": rows[colour_by].to_numpy()[places]})
+
+
+def _share_of_each(labels: np.ndarray, most: int, seed: int) -> np.ndarray:
+    """Places of about `most` at random, spread over the labels as all of them are."""
+    shuffled = np.random.default_rng(seed).permutation(len(labels))
+    by_label = shuffled[np.argsort(labels[shuffled], kind="stable")]
+    counts = np.bincount(labels)
+    rank = np.arange(len(labels)) - np.repeat(np.cumsum(counts) - counts, counts)
+    return by_label[rank < np.repeat(np.ceil(counts * most / len(labels)), counts)]
 
 
 def _same(one: pd.Series, other: pd.Series) -> np.ndarray:

@@ -11,7 +11,7 @@ import pandas as pd
 import streamlit as st
 
 from core.config import SplitConfig, TrainConfig
-from core.data import summary
+from core.data import analysis, summary
 from core.data.datasets import Dataset
 from core.data.filters import Filters, order
 from core.data.manifest import MANIFEST as DATASET_MANIFEST
@@ -22,6 +22,7 @@ from core.inference.bundle import META, ONNX
 from core.inference.classifier import Classifier, open_classifier
 from core.runs.devices import training_device
 from core.runs.store import MANIFEST, REPORT, Run
+from core.wording import count
 from core.workspace import Workspace
 
 T = TypeVar("T")
@@ -32,6 +33,7 @@ device = st.cache_resource(ttl=60, show_spinner=False)(training_device)
 def dataset_rows(dataset: Dataset) -> pd.DataFrame:
     """All rows of the manifest with the user's edits, unreadable files included; see `summary.for_pages`.
 
+    Where the dataset was analysed, with the columns of `core.data.analysis.COLUMNS`.
     A million rows: ask for whole columns (`rows["width"].to_numpy()`), never for rows or lists of Python objects.
     """
     return _manifest(*_version(dataset), dataset)
@@ -47,13 +49,13 @@ def ordered(dataset: Dataset, filters: Filters, by: str | None, descending: bool
     return _order(*_version(dataset), filters, by, descending, dataset)
 
 
-def counted(dataset: Dataset, filters: Filters, what: Hashable, count: Callable[[pd.DataFrame, np.ndarray], T]) -> T:
-    """`count(rows, passing)`, worked out once for each state of the dataset, filters and `what`.
+def counted(dataset: Dataset, filters: Filters, what: Hashable, how: Callable[[pd.DataFrame, np.ndarray], T]) -> T:
+    """`how(rows, passing)`, worked out once for each state of the dataset, filters and `what`.
 
     Args:
-        what: says what `count` counts, arguments included; a small result, since hundreds are kept.
+        what: says what `how` counts, arguments included; a small result, since hundreds are kept.
     """
-    return _count(*_version(dataset), filters, what, dataset, count)
+    return _count(*_version(dataset), filters, what, dataset, how)
 
 
 def class_counts(dataset: Dataset, filters: Filters = ALL) -> pd.DataFrame:
@@ -67,7 +69,9 @@ def labels(dataset: Dataset) -> list[str]:
 
 
 def training_part(dataset: Dataset) -> tuple[np.ndarray, str] | None:
-    """Which rows of `dataset_rows` are for training, and who says so; None where the dataset cannot be divided.
+    """Which rows of `dataset_rows` are for training, and in words how many and who says so.
+
+    None where the dataset cannot be divided.
 
     What the source says stands; what it leaves open is drawn as training by default does.
     """
@@ -109,9 +113,13 @@ def model_version(run: Run) -> str:
     return f"{run.id} {_changed(run.bundle / META)} {_changed(run.bundle / ONNX)}"
 
 
-def _version(dataset: Dataset) -> tuple[str, str, int]:
-    """What the rows of a dataset depend on: indexing again may add columns without changing the fingerprint."""
-    return str(dataset.folder), dataset.fingerprint, _changed(dataset.folder / DATASET_MANIFEST)
+def _version(dataset: Dataset) -> tuple[str, str, tuple[int, int]]:
+    """What the rows of a dataset depend on: its folder, its fingerprint, and when it was indexed and analysed.
+
+    Indexing again may add columns without changing the fingerprint.
+    """
+    when = _changed(dataset.folder / DATASET_MANIFEST), analysis.changed(Workspace.default(), dataset.id)
+    return str(dataset.folder), dataset.fingerprint, when
 
 
 @st.cache_resource(max_entries=4, show_spinner="Reading the manifest")
@@ -120,37 +128,49 @@ def _indexed(folder: str, changed: int, _dataset: Dataset) -> pd.DataFrame:
 
 
 @st.cache_resource(max_entries=8, show_spinner=False)
-def _manifest(folder: str, fingerprint: str, changed: int, _dataset: Dataset) -> pd.DataFrame:
+def _manifest(folder: str, fingerprint: str, changed: tuple[int, int], _dataset: Dataset) -> pd.DataFrame:
     """As corrected: versions share all columns but those that the corrections changed."""
-    indexed = _indexed(folder, changed, _dataset)
-    return summary.for_pages(_dataset.corrected(indexed.astype({"label": "str"})))
+    rows = _dataset.corrected(_indexed(folder, changed[0], _dataset).astype({"label": "str"}))
+    found = analysis.read_analysis(Workspace.default(), _dataset.id) if changed[1] else None
+    return summary.for_pages(rows if found is None else rows.assign(**analysis.columns_for(rows, found)))
 
 
 @st.cache_resource(max_entries=16, show_spinner=False)
-def _mask(folder: str, fingerprint: str, changed: int, filters: Filters, _dataset: Dataset) -> np.ndarray:
+def _mask(folder: str, fingerprint: str, changed: tuple[int, int], filters: Filters, _dataset: Dataset) -> np.ndarray:
     return filters.mask(dataset_rows(_dataset))
 
 
 @st.cache_resource(max_entries=8, show_spinner=False)
 def _order(
-    folder: str, fingerprint: str, changed: int, filters: Filters, by: str | None, descending: bool, _dataset: Dataset
+    folder: str,
+    fingerprint: str,
+    changed: tuple[int, int],
+    filters: Filters,
+    by: str | None,
+    descending: bool,
+    _dataset: Dataset,
 ) -> np.ndarray:
     return order(dataset_rows(_dataset), passing(_dataset, filters), by, descending)
 
 
 @st.cache_resource(max_entries=4, show_spinner="Dividing the images")
-def _training(folder: str, fingerprint: str, changed: int, _dataset: Dataset) -> tuple[np.ndarray, str] | None:
+def _training(
+    folder: str, fingerprint: str, changed: tuple[int, int], _dataset: Dataset
+) -> tuple[np.ndarray, str] | None:
     rows = dataset_rows(_dataset)
     given = [name for name in ("train", "val", "test") if (rows["split"] == name).any()]
     if len(given) == 3:
-        return (rows["split"] == "train").to_numpy(), "as the source gives it"
-    try:
-        divided = assign_splits(_dataset.manifest(), SplitConfig())
-    except InputError:
-        return None
-    part = (divided["split"] == "train").to_numpy()
-    by = "by the default settings of Train"
-    return part, by
+        part = passing(_dataset, ALL) & (rows["split"] == "train").to_numpy()
+        who = "as the source gives it"
+    else:
+        try:
+            part = (assign_splits(_dataset.manifest(), SplitConfig())["split"] == "train").to_numpy()
+        except InputError:
+            return None
+        who = "as Train divides the images by default"
+        if given:
+            who += f", with what the source gives for {' and '.join(given)}"
+    return part, f"({count(int(part.sum()), 'image')}, {who})"
 
 
 @st.cache_resource(max_entries=256, show_spinner="Counting images")
@@ -168,7 +188,13 @@ def _count(
 
 @st.cache_resource(max_entries=64, show_spinner="Dividing the images")
 def _divided(
-    folder: str, fingerprint: str, changed: int, split: str, _workspace: Workspace, dataset_id: str, _split: SplitConfig
+    folder: str,
+    fingerprint: str,
+    changed: tuple[int, int],
+    split: str,
+    _workspace: Workspace,
+    dataset_id: str,
+    _split: SplitConfig,
 ) -> tuple[pd.DataFrame, Leaks]:
     config = TrainConfig.model_validate({"data": {"dataset": dataset_id}, "split": _split.model_dump()})
     division = divide(_workspace, config)

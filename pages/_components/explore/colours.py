@@ -62,7 +62,7 @@ def _mean_images(workspace: Workspace, dataset: Dataset, filters: Filters) -> No
 def _channels(dataset: Dataset, filters: Filters) -> None:
     st.subheader("Which colours does a network see in training?")
     training = readers.training_part(dataset)
-    which = "all images shown" if training is None else f"the training split, {training[1]}"
+    which = "all images shown" if training is None else f"the training split {training[1]}"
     table = readers.counted(
         dataset,
         filters,
@@ -72,7 +72,7 @@ def _channels(dataset: Dataset, filters: Filters) -> None:
     if table.empty:
         st.caption("The colours of these images were not measured. Index the dataset again to have that done.")
         return
-    filtered = ", filtered as above" if filters.any else ""
+    filtered = ", as far as the filters let them through" if filters.any else ""
     st.markdown(f"Mean and standard deviation of each channel over {which}{filtered}.")
     st.dataframe(
         table,
