@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import uuid
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,7 @@ from core.data.manifest import MANIFEST
 from core.data.manifest_files import column_names
 from core.data.sources import Reading
 from core.data.stored import IMAGES, Dataset, checked_name, publish, read_dataset, read_described
-from core.data.uploads import forget_upload
+from core.data.uploads import forget_upload, is_upload
 from core.data.walk import TABLE_SUFFIXES, first_images
 from core.errors import DarkroomError, InputError
 from core.files import read_json, write_json
@@ -42,7 +42,10 @@ def look_at(ws: Workspace, path: str | Path, reading: Reading | None = None) -> 
     Raises:
         InputError: at once, where there is no such thing.
     """
-    return look_at_source(ws, open_source(path), reading)
+    source = open_source(path)
+    if source.path and is_upload(ws, source.path):  # where it lies for now is of no interest to anybody
+        source = replace(source, text=source.path.name)
+    return look_at_source(ws, source, reading)
 
 
 def look_at_source(ws: Workspace, source: Source, reading: Reading | None = None) -> str:

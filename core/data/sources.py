@@ -250,9 +250,10 @@ def _images_folder(beside: Path, reading: Reading, table: Table, columns: Column
     except OSError:
         below = []
     places = [beside, *below[:100]]
+    bare = [name for name in names if not name.lower().endswith(tuple(IMAGE_SUFFIXES))]
 
     def num_found(place: Path) -> int:
-        stems = {name.stem for name in place.glob("*")} if any("." not in name for name in names) else set()
+        stems = {name.stem for name in place.glob("*")} if bare else set()
         return sum((place / name).exists() or name in stems for name in names)
 
     return max(places, key=num_found)  # the first of equals, so the table's own

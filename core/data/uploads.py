@@ -116,7 +116,12 @@ def uploaded(ws: Workspace, ticket: str) -> Path:
     return found
 
 
+def is_upload(ws: Workspace, path: Path) -> bool:
+    """Whether a file was sent by a browser."""
+    return path.parent.parent == ws.uploads
+
+
 def forget_upload(ws: Workspace, path: str | None) -> None:
     """Delete an upload that has been unpacked; any other path is left alone."""
-    if path and Path(path).parent.parent == ws.uploads:
+    if path and is_upload(ws, Path(path)):
         shutil.rmtree(Path(path).parent, ignore_errors=True)

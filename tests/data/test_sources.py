@@ -8,7 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from core.data.label_patterns import DEFAULT_PATTERN, preview
+from core.data.reading import Reading
 from core.data.sources import recognise, resolve_source
+from core.data.walk import IntakeStopped
 from core.errors import InputError
 
 
@@ -183,3 +186,65 @@ def test_no_permission(run_unprivileged: Callable[..., str]) -> None:
         """
     answer = run_unprivileged(code, {"cat/1.jpg": 0o644}, {"": 0o000})
     assert answer.count("There is no permission to read") == 2
+
+
+@pytest.mark.parametrize("name", ["cat.12.jpg", "cat_12.jpg", "cat-12.jpg", "cat 12 .7.png", "12.cat.1.jpg"])
+def test_the_default_pattern_takes_common_names(name: str) -> None:
+    (said,) = preview(DEFAULT_PATTERN, [name])
+    assert said.label in ("cat", "cat 12", "12.cat")
+
+
+def test_a_pattern_of_ones_own_with_split_and_group(folder: Callable[..., Path]) -> None:
+    root = folder("tr/p1_cat.jpg", "tr/p1_dog.jpg", "te/p2_cat.jpg", "cover.jpg")
+    pattern = r"^(?P<split>\w+)/(?P<group>p\d+)_(?P<label>\w+)\."
+    recognised = recognise(root, Reading("flat names", pattern))
+    assert recognised.files["group"].tolist() == ["p2", "p1", "p1"] and recognised.files["split"].isna().all()
+    assert recognised.refused == (("cover.jpg", "Neither folder nor name gives a class."),)
+    full = recognise(folder("test/p3_dog.jpg"), Reading("flat names", pattern))
+    assert full.files["split"].fillna("").tolist() == ["", "test", "", ""]
+    assert recognised.sentence == "2 classes, 3 images, flat names"
+    first_group = recognise(root, Reading("flat names", r"_(\w+)\.jpg$"))
+    assert first_group.classes == ["cat", "dog"]
+
+
+@pytest.mark.parametrize(
+    ("pattern", "message"),
+    [("(", "no regular expression"), ("cat", "no group"), ("(" * 400, "up to 300"), ("(a)(?P<x", "no regular")],
+)
+def test_patterns_that_cannot_work(folder: Callable[..., Path], pattern: str, message: str) -> None:
+    for attempt in (lambda: preview(pattern, ["a.jpg"]), lambda: recognise(folder("a.jpg"), Reading(None, pattern))):
+        with pytest.raises(InputError, match=message):
+            attempt()
+
+
+def test_a_pattern_that_takes_for_ever_does_not_stop_the_server() -> None:
+    with pytest.raises(InputError, match="takes too long"):
+        preview(r"^(\w+)+$", ["a" * 60 + "!"])
+
+
+def test_other_layouts_by_choice(folder: Callable[..., Path]) -> None:
+    root = folder("2020/cat/1.jpg", "2021/dog/old/1.jpg", "2021/cat/2.jpg")
+    assert recognise(root).classes == ["2020", "2021"]
+    innermost = recognise(root, Reading("innermost folders"))
+    assert innermost.classes == ["cat", "old"] and innermost.layout == "innermost folders"
+    splits = folder("train/cat.1.jpg", "test/dog.1.jpg")
+    assert recognise(splits, Reading("class folders")).classes == ["2020", "2021", "test", "train"]
+    with pytest.raises(InputError, match="no layout"):
+        Reading.from_dict({"layout": "none", "of_a_later_version": 1})
+
+
+def test_what_only_counts_in_part_is_said(folder: Callable[..., Path]) -> None:
+    root = folder("cat/1.gif", "dog/1.tif", "dog/2.TIFF", "dog/3.heic", "cat/2.avif")
+    notes = " ".join(recognise(root).notes)
+    assert (
+        "1 GIF: of an animation only the first frame" in notes and "2 TIFFs: of several pages only the first" in notes
+    )
+
+
+def test_listing_tells_how_far_it_is_and_stops(folder: Callable[..., Path]) -> None:
+    root = folder(*(f"{label}/{n}.jpg" for label in "abc" for n in range(4)))
+    told: list[int] = []
+    recognise(root, None, told.append)
+    assert told == sorted(told) and told[-1] == 12
+    with pytest.raises(IntakeStopped):
+        recognise(root, None, told.append, lambda: True)
