@@ -228,7 +228,7 @@ def _meeting(indexed: pd.DataFrame, corrected: pd.DataFrame) -> tuple[np.ndarray
     """Where files that were corrected are in the table, and their corrections in that order."""
     if corrected.empty:
         return np.array([], np.int64), corrected
-    places = np.flatnonzero(indexed["path"].isin(corrected["path"]))
+    places = np.flatnonzero(indexed["path"].isin(corrected["path"].tolist()))
     there = indexed[["path", "content_hash"]].iloc[places].reset_index(drop=True)
     rows = there.merge(corrected, on=["path", "content_hash"], how="left", indicator=True, validate="m:1")
     same = (rows["_merge"] == "both").to_numpy()

@@ -184,7 +184,7 @@ def _require_enough(num_units: pd.Series, least: int, config: SplitConfig) -> No
     raise InputError(
         f"Every class needs at least {count(least, what, what.replace(' of', 's of') if ' of' in what else '')} to be "
         f"divided: {named}{more}.",
-        "Add images to these classes or take the classes out of the folder, then index it again."
+        "Add images to these classes and index them again, or relabel or exclude those they have."
         if config.group_by == "none"
         else "Use smaller groups (another split.group_by or pattern), or add images to these classes.",
     )

@@ -9,6 +9,8 @@ import pandas as pd
 import plotly.graph_objects as go
 import streamlit as st
 
+from core.files import csv_bytes
+
 
 def show_figure(
     figure: go.Figure,
@@ -45,7 +47,7 @@ def show_figure(
     st.plotly_chart(figure, theme="streamlit", key=key, alt=alt, config={"displaylogo": False}, **selectable)
     st.download_button(
         "Data as CSV",
-        lambda: table.to_csv(index=False).encode("utf-8-sig"),  # the mark lets spreadsheets read class names
+        lambda: csv_bytes(table),
         f"{name}.csv",
         "text/csv",
         key=f"csv-{name}",

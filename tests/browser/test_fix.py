@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from core.data.datasets import index_path, open_dataset
 from core.workspace import Workspace
 from tests.browser.conftest import Visit
@@ -37,5 +39,8 @@ def test_fix_a_label_and_undo_it(server: Server, visit: Visit, image_folder: Ima
     visitor.tab.get_by_role("button", name="Redo: Relabelled 2 images as young cat").click()
     visitor.sees("1 correction in force, 0 undone")
     assert open_dataset(workspace, dataset.id).num_classes == 3
-    visitor.open("explore", dataset=dataset.id, view="Splits")
+    visitor.tab.get_by_role("button", name="Undo: Relabelled 2 images as young cat").click()
+    visitor.sees("0 corrections in force, 1 undone")
+    visitor.pick("Splits")
+    visitor.sees(re.compile("none on both sides of the split|No duplicates among these images"))
     visitor.finds_no_fault()
