@@ -33,20 +33,28 @@ def open_engine(ws: Workspace, root: Path, paths: list[str], spec: PreprocessSpe
     Raises:
         DarkroomError: not one of the images can be read.
     """
-    note = ws.backbones / f"{BACKBONE}-{spec.hash}.json"
-    made_by = {package: _version(package) for package in _MADE_BY}
     try:
-        noted = read_json(note) or {}
-        if noted.get("made_by") == made_by:
+        noted = read_json(_note(ws, spec)) or {}
+        if noted.get("made_by") == _made_by():
             return _by_session(ws.backbones / str(noted["graph"]))
     except (DarkroomError, KeyError, AttributeError):
         pass  # a damaged or missing file of the cache is made again
-    return _made_anew(ws, root, paths, spec, note, made_by)
+    return _made_anew(ws, root, paths, spec)
 
 
-def _made_anew(
-    ws: Workspace, root: Path, paths: list[str], spec: PreprocessSpec, note: Path, made_by: dict[str, str]
-) -> Engine:
+def remember_graph(ws: Workspace, spec: PreprocessSpec, graph: str) -> None:
+    """Note that the file `graph` in the workspace's cache is the backbone for that preprocessing.
+
+    It takes `images`, float32 (N, 3, H, W), and gives `features`, float32 (N, num_features).
+    """
+    write_json(_note(ws, spec), {"graph": graph, "made_by": _made_by()})
+
+
+def _note(ws: Workspace, spec: PreprocessSpec) -> Path:
+    return ws.backbones / f"{BACKBONE}-{spec.hash}.json"
+
+
+def _made_anew(ws: Workspace, root: Path, paths: list[str], spec: PreprocessSpec) -> Engine:
     import torch
 
     from core.config import ModelConfig
@@ -60,7 +68,7 @@ def _made_anew(
     images = Images(root, some, np.zeros(len(some)), spec)
     engine, graph = fastest_engine(backbone, images, device, ws.backbones, lambda line: print(line, flush=True))
     if graph is not None:
-        write_json(note, {"graph": graph.name, "made_by": made_by})
+        remember_graph(ws, spec, graph.name)
     return engine
 
 
@@ -84,8 +92,12 @@ def _readable(root: Path, paths: list[str], spec: PreprocessSpec) -> list[str]:
     return found
 
 
-def _version(package: str) -> str:
-    try:
-        return version(package)
-    except PackageNotFoundError:
-        return ""
+def _made_by() -> dict[str, str]:
+    """What a graph depends on: another version of any of these makes another one."""
+    found = {}
+    for package in _MADE_BY:
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            found[package] = ""
+    return found

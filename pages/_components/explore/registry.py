@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from core.data.datasets import Dataset
 from core.workspace import Workspace
-from pages._components.explore import edits, health, images, splits, statistics, unreadable
+from pages._components.explore import edits, health, images, label_issues, map, splits, statistics, unreadable
 
 Draw = Callable[[Workspace, Dataset], None]
 
@@ -15,8 +15,8 @@ VIEWS: dict[str, Draw] = {
     "Images": images.draw,
     "Classes & statistics": statistics.draw,
     "Health": health.draw,
-    # "Label issues": label_issues.draw,
-    # "Map": map.draw,
+    "Label issues": label_issues.draw,
+    "Map": map.draw,
     "Splits": splits.draw,
     "Edits": edits.draw,
     "Unreadable files": unreadable.draw,
