@@ -76,9 +76,7 @@ def test_a_newer_archive_replaces_the_images(workspace: Workspace, archived: Cal
     assert not list(second.folder.glob(".images*"))
 
 
-def test_an_archive_with_a_table(
-    workspace: Workspace, archived: Callable[..., Path], image_folder: ImageFolder
-) -> None:
+def test_an_archive_with_a_table(workspace: Workspace, image_folder: ImageFolder) -> None:
     folder = image_folder("set", layout="flat names", counts={"x": 4})
     for number, file in enumerate(sorted(folder.iterdir())):
         file.rename(folder / f"{'abcd'[number]}.png")

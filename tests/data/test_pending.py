@@ -13,6 +13,8 @@ import pytest
 
 from core import jobs
 from core.data.datasets import Dataset, accept, discard, list_datasets, look_at, open_dataset, pending
+from core.data.pending import examples, looked_at, resume, stop
+from core.data.reading import Reading
 from core.errors import InputError
 from core.workspace import Workspace
 
@@ -143,4 +145,49 @@ def test_killed(workspace: Workspace, slow_folder: Path) -> None:
         time.sleep(0.02)
     assert look_at(workspace, slow_folder) == identity
     wait_for(workspace, identity, lambda status: status.done > 0)
+    discard(workspace, identity)
+
+
+def test_a_look_that_was_stopped_goes_on(workspace: Workspace, slow_folder: Path) -> None:
+    for number in range(600, 3000):
+        (slow_folder / "a" / f"{number:04d}.png").unlink()
+    identity = look_at(workspace, slow_folder)
+    wait_for(workspace, identity, lambda status: status.phase == "indexing" and status.done > 100)
+    with pytest.raises(InputError, match="not ended yet"):
+        resume(workspace, identity)
+    stop(workspace, identity)
+    status, _ = wait_for(workspace, identity, lambda status: status.ended)
+    assert status.state == "stopped"
+    resume(workspace, identity)
+    _, dataset = wait_for(workspace, identity, lambda status: status.state == "finished")
+    assert dataset and dataset.num_images == 601
+    discard(workspace, identity)
+
+
+def test_what_names_do_not_say_is_corrected(workspace: Workspace, image_folder: Callable[..., Path]) -> None:
+    root = image_folder(layout="flat names", counts={"cat": 3, "dog": 3})
+    for file in list(root.iterdir()):
+        file.rename(root / f"IMG{file.name.replace('.png', '')}x.png")
+    identity = look_at(workspace, root)
+    status, _ = wait_for(workspace, identity, lambda status: status.ended)
+    assert status.state == "failed" and "Nothing says which class" in status.message
+    names, columns = examples(workspace, identity)
+    assert len(names) == 6 and names[0] == "IMGcat.0x.png" and columns == []
+    resume(workspace, identity, Reading("flat names", r"IMG([a-z]+)\."))
+    _, dataset = wait_for(workspace, identity, lambda status: status.state == "finished")
+    assert dataset and set(dataset.manifest()["label"]) == {"cat", "dog"}
+    assert looked_at(workspace, identity) == (str(root), Reading("flat names", r"IMG([a-z]+)\."))
+    accept(workspace, identity)
+    again = look_at(workspace, root)  # by the reading that is kept with the dataset
+    _, dataset = wait_for(workspace, again, lambda status: status.state == "finished")
+    assert dataset and dataset.num_classes == 2
+
+
+def test_columns_of_a_table_are_offered(workspace: Workspace, image_folder: Callable[..., Path]) -> None:
+    root = image_folder()
+    (root / "labels.csv").write_text("file,kind,day\ncat/0000.png,x,1\n")
+    identity = look_at(workspace, root / "labels.csv")
+    status, _ = wait_for(workspace, identity, lambda status: status.ended)
+    assert status.state == "failed" and "hold their labels" in status.message
+    assert examples(workspace, identity)[1] == ["file", "kind", "day"]
     discard(workspace, identity)

@@ -6,6 +6,7 @@ import shutil
 from pathlib import Path
 
 import pytest
+from starlette.applications import Starlette
 from starlette.testclient import TestClient
 
 import app as launcher
@@ -60,7 +61,7 @@ def test_the_route_takes_an_archive_to_a_dataset_and_forgets_it(
     folder = image_folder("photos")
     archive = Path(shutil.make_archive(str(tmp_path / "photos"), "zip", folder))
     ticket = issue_ticket(workspace)
-    with TestClient(launcher.app) as client:
+    with TestClient(Starlette(routes=launcher.ROUTES)) as client:
         path = f"/upload/{ticket}?name=photos.zip"
         assert client.post(path, content=archive.read_bytes(), headers={"origin": "http://evil.org"}).status_code == 403
         refused = client.post(f"/upload/{ticket}?name=run.sh", content=b"x")

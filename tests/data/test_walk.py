@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from core.data.walk import NO_ACCESS, NOT_TEXT, SEEN_LINK, find_images
+from core.data.walk import NO_ACCESS, NOT_TEXT, SEEN_LINK, find_images, first_images
 
 
 def touch(root: Path, *names: str) -> None:
@@ -83,3 +83,17 @@ def test_a_folder_without_permission_is_named(tmp_path: Path, run_unprivileged: 
     )
     assert answer.startswith("['cat/1.jpg']")
     assert f"'{NO_ACCESS}': 1" in answer and "'dog' cannot be opened" in answer
+
+
+def test_tables_beside_the_images_are_named(tmp_path: Path) -> None:
+    touch(tmp_path, "cat/1.heic", "cat/2.avif", "labels.csv", "more.TSV", "cat/inner.csv", "all.parquet")
+    found = find_images(tmp_path)
+    assert found.images == ["cat/1.heic", "cat/2.avif"]
+    assert found.tables == ["all.parquet", "labels.csv", "more.TSV"]
+
+
+def test_a_few_images_are_found_without_walking_everything(tmp_path: Path) -> None:
+    touch(tmp_path, "b/1.jpg", "a/deep/2.jpg", "a/.hidden.jpg", "a/notes.txt", *(f"c/{n:03d}.png" for n in range(50)))
+    assert first_images(tmp_path, 3) == ["b/1.jpg", "c/000.png", "c/001.png"]
+    assert first_images(tmp_path, 100, within=5) == []
+    assert first_images(tmp_path / "nowhere", 3) == []

@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+from io import BytesIO
+
+import numpy as np
+from PIL import Image
 from streamlit.testing.v1 import AppTest
 
+from core.data.captures import list_collections
 from core.data.datasets import list_datasets, pending
+from core.files import read_json, write_json
 from core.workspace import Workspace
 from tests.conftest import ImageFolder, Trained
 from tests.pages.conftest import OpenPage
@@ -77,6 +83,68 @@ def test_a_dataset_whose_folder_is_gone_is_marked(
     index_path(workspace, folder)
     folder.rename(folder.with_name("elsewhere"))
     assert "Its folder is gone or was renamed" in texts(open_page("overview"))
+
+
+def test_what_was_understood_can_be_corrected(
+    workspace: Workspace, open_page: OpenPage, image_folder: ImageFolder
+) -> None:
+    folder = image_folder(name="pets", layout="flat names", counts={"cat": 5, "dog": 4})
+    app = _look_at(open_page("overview"), str(folder))
+    identity = address(app, "adding")
+    wait_until(lambda: pending(workspace, identity)[0].ended, "the look at the folder to end")
+    app.run()
+    assert "2 classes, 9 images, 0 unreadable, flat names" in texts(app)
+    pattern = next(field for field in app.text_input if field.label == "Label pattern")
+    pattern.set_value("(").run()
+    assert "is no regular expression" in texts(app)
+    pattern.set_value(r"^(c|d)").run()
+    shown = next(frame.value for frame in app.dataframe if "Label" in frame.value)
+    assert set(shown["Label"]) == {"c", "d"} and len(shown) == 8
+    _press(app, "Read again")
+    wait_until(lambda: pending(workspace, identity)[0].ended, "the folder to be read again")
+    app.run()
+    _press(app, "Add dataset")
+    (added,) = [one for one in list_datasets(workspace) if one.id != "digits"]
+    assert set(added.manifest()["label"]) == {"c", "d"}
+
+
+def test_a_look_that_was_stopped_offers_to_go_on(
+    workspace: Workspace, open_page: OpenPage, image_folder: ImageFolder
+) -> None:
+    app = _look_at(open_page("overview"), str(image_folder()))
+    identity = address(app, "adding")
+    wait_until(lambda: pending(workspace, identity)[0].ended, "the look at the folder to end")
+    status = workspace.pending_dataset(identity) / "status.json"
+    write_json(status, read_json(status) | {"state": "stopped", "message": "Stopped.", "done": 7, "total": 16})
+    app.run()
+    assert "Stopped. 7 of 16 images done." in texts(app)
+    _press(app, "Continue")
+    wait_until(lambda: pending(workspace, identity)[0].state == "finished", "the look to be finished")
+    assert "2 classes, 16 images" in texts(app.run())
+
+
+def test_a_collection_is_begun_and_filled_with_files(workspace: Workspace, open_page: OpenPage) -> None:
+    app = open_page("overview")
+    next(one for one in app.segmented_control if one.key == "add-from").set_value("Collect images").run()
+    next(one for one in app.text_input if one.label == "Name of the collection").set_value("My <b>desk</b>")
+    _press(app, "Start collecting")
+    for label, seed in (("mug", 1), ("no mug", 2)):
+        next(one for one in app.text_input if one.label == "New class").set_value(label)
+        _press(app, "Add class")
+        next(one for one in app.segmented_control if one.key == "collect-from").set_value("Files").run()
+        app.file_uploader[0].upload(f"{seed}.png", _picture(seed), "image/png")
+        _press(app, "Add these images")
+    assert not app.exception
+    (collection,) = list_collections(workspace)
+    assert collection.counts == {"mug": 1, "no mug": 1} and collection.name == "My <b>desk</b>"
+    _press(app, "Delete the last capture")
+    assert list_collections(workspace)[0].counts == {"mug": 1, "no mug": 0}
+
+
+def _picture(seed: int) -> bytes:
+    stream = BytesIO()
+    Image.fromarray(np.random.default_rng(seed).integers(0, 255, (30, 40, 3), np.uint8)).save(stream, "PNG")
+    return stream.getvalue()
 
 
 def _look_at(app: AppTest, path: str) -> AppTest:
