@@ -8,7 +8,7 @@ import os
 import posixpath
 import re
 import unicodedata
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -152,15 +152,15 @@ def list_images(table: Table, columns: Columns, images: Path) -> Listed:
     rows = table.rows
     frame = pd.DataFrame(
         {
-            "path": _tidied_paths(rows[columns.path]),
-            "label": [unicodedata.normalize("NFC", _unquoted(text.strip())) for text in rows[columns.label]],
-            "split": [SPLITS.get(text.strip().lower()) for text in rows[columns.split]] if columns.split else None,
-            "group": [text.strip() or None for text in rows[columns.group]] if columns.group else None,
+            "path": _tidied_paths(rows[columns.path].tolist()),
+            "label": _each(rows, columns.label, lambda text: unicodedata.normalize("NFC", _unquoted(text.strip()))),
+            "split": _each(rows, columns.split, lambda text: SPLITS.get(text.strip().lower())),
+            "group": _each(rows, columns.group, lambda text: text.strip() or None),
         }
     ).astype("str")
     reasons = [_fault(*pair) for pair in zip(frame["path"].tolist(), frame["label"].tolist(), strict=True)]
     reasons = _disagreeing(frame, reasons)
-    blank = (rows == "").all(axis=1).tolist()  # empty lines, and those already refused
+    blank = (rows == "").all(axis=1).to_numpy()  # empty lines, and those already refused
     refused = [
         (f"line {table.first_line + place}: {_printable(rows[columns.path].iloc[place])}", reason)
         for place, reason in enumerate(reasons)
@@ -174,7 +174,8 @@ def list_images(table: Table, columns: Columns, images: Path) -> Listed:
     if refused or table.refused:
         ignored["rows that name no usable image"] = len(refused) + len(table.refused)
     if columns.split:
-        unknown = {text.strip() for text in rows[columns.split] if text.strip().lower() not in SPLITS} - {""}
+        unknown = {text.strip() for text in set(rows[columns.split].tolist()) if text.strip().lower() not in SPLITS}
+        unknown -= {""}
         if unknown:
             notes.append(f"Not splits, so these rows are divided like all others: {_quoted(sorted(unknown))}.")
     files, found_as = _found(files.reset_index(drop=True), images)
@@ -352,6 +353,15 @@ def _likely_label(sample: pd.DataFrame, names: list[str]) -> str:
     return min(fitting, key=lambda name: num_values[name], default="")
 
 
+def _each(rows: pd.DataFrame, column: str, tidy: Callable[[str], str | None]) -> list[str | None] | None:
+    """A column tidied, each of its values once, as labels repeat a thousandfold; None where there is no column."""
+    if not column:
+        return None
+    cells = rows[column].tolist()
+    tidied = {text: tidy(text) for text in set(cells)}
+    return [tidied[text] for text in cells]
+
+
 def _tidied_paths(cells: Iterable[str]) -> list[str]:
     paths = [_unquoted(cell.strip()) for cell in cells]
     if any("\\" in path for path in paths) and not any("/" in path for path in paths):  # written on Windows
@@ -379,7 +389,7 @@ def _fault(path: str, label: str) -> str | None:
         return "Its path is absolute; paths are relative to the images' folder."
     if path == ".." or path.startswith("../") or "..\\" in path:
         return "Its path leads out of the images' folder."
-    if len(os.fsencode(path)) > 4000:
+    if len(path) > 1000 and len(os.fsencode(path)) > 4000:
         return "Its path is too long for a file's."
     if not label:
         return "It has no label."

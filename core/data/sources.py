@@ -326,7 +326,7 @@ def _remarks(files: pd.DataFrame, layout: Layout, found: Found) -> list[str]:
     if alike:
         same = sorted(label for label in classes if label.casefold() in alike)
         remarks.append(f"Classes that differ in capitals only are kept apart: {_named(same)}.")
-    suffixes = Counter(os.path.splitext(path)[1].lower() for path in found.images)
+    suffixes = Counter("." + path.rpartition(".")[2].lower() for path in found.images)
     if suffixes[".gif"]:
         remarks.append(f"{count(suffixes['.gif'], 'GIF')}: of an animation only the first frame is used.")
     num_tiffs = suffixes[".tif"] + suffixes[".tiff"]
