@@ -234,9 +234,23 @@ def order(frame: pd.DataFrame, mask: np.ndarray, by: str | None, descending: boo
         return places[::-1] if descending else places
     values = measured(frame, by)[places]
     known = ~np.isnan(values) if values.dtype.kind == "f" else np.ones(len(values), bool)
-    sortable = values[known]
-    ranked = np.argsort(-sortable.astype(np.float64) if descending else sortable, kind="stable")
+    ranked = _ranked(values[known], descending)
     return np.concatenate([places[known][ranked], places[~known]])
+
+
+def _ranked(values: np.ndarray, descending: bool) -> np.ndarray:
+    """Stable argsort: each value's rank and place in one number, several times faster than numpy's own stable sort."""
+    if values.dtype == np.float32:
+        bits = (values + np.float32(0)).view(np.uint32)  # -0.0 becomes 0.0
+        keys = np.where(bits >> 31, ~bits, bits | np.uint32(1 << 31))  # in the order of the numbers
+    elif values.dtype.kind == "i" and len(values) and int(values.max()) - int(values.min()) < 1 << 32:
+        keys = (values - values.min()).astype(np.uint32)
+    else:
+        return np.argsort(-values if descending else values, kind="stable")
+    keys = (~keys if descending else keys).astype(np.uint64)
+    packed = (keys << np.uint64(32)) | np.arange(len(values), dtype=np.uint64)
+    packed.sort()
+    return (packed & np.uint64(0xFFFFFFFF)).astype(np.int64)
 
 
 def value_in_words(column: str, value: float) -> str:

@@ -209,11 +209,15 @@ def _places(labels: pd.Series, classes: Sequence[str | None]) -> np.ndarray:
 
 def _bin_of(values: np.ndarray, edges: np.ndarray) -> np.ndarray:
     """The place of each value's bin, the last for all beyond: just as comparing with the borders would have it."""
-    borders = edges.astype(values.dtype)
-    last = len(edges) - 2
-    bins = np.clip((values - borders[0]) * (1 / (edges[1] - edges[0])), 0, last).astype(np.int32)
-    bins -= (values < borders[bins]) & (bins > 0)
-    bins += (values >= borders[bins + 1]) & (bins < last)
+    borders, last = edges.astype(values.dtype), len(edges) - 2
+    steps = (values - borders[0]) / (edges[1] - edges[0])
+    bins = np.clip(steps, 0, last).astype(np.int32)
+    # Arithmetic can err only beside a border; looking up the borders of every value would take longer than all else.
+    near = np.flatnonzero(np.abs(steps - np.rint(steps)) < 1e-2)
+    close, at = values[near], bins[near]
+    at -= (close < borders[at]) & (at > 0)
+    at += (close >= borders[at + 1]) & (at < last)
+    bins[near] = at
     return bins
 
 

@@ -142,3 +142,17 @@ def test_order_keeps_paths_among_equals_and_puts_the_unknown_last(frame: pd.Data
     assert order(frame, mask, "brightness", descending=True).tolist() == [4, 2, 1, 0, 3]
     assert order(frame, mask, "height", descending=True).tolist() == [0, 1, 2, 3, 4]
     assert order(frame, np.zeros(len(frame), bool), "width").tolist() == []
+
+
+@pytest.mark.parametrize("dtype", ["float32", "int32", "int64", "huge", "float64"])
+def test_order_is_that_of_a_stable_sort(dtype: str) -> None:
+    draw = np.random.default_rng(0)
+    values = draw.integers(-5, 5, 500) / (1 if "int" in dtype or dtype == "huge" else 4)
+    if dtype == "huge":
+        values = values.astype("int64") << 40
+    frame = pd.DataFrame({"brightness": values.astype("int64" if dtype == "huge" else dtype)})
+    frame["brightness"] *= 1 if "int" in str(frame["brightness"].dtype) else -1  # some are -0.0
+    everything = np.ones(len(frame), bool)
+    for descending in (False, True):
+        expected = frame["brightness"].sort_values(kind="stable", ascending=not descending).index.tolist()
+        assert order(frame, everything, "brightness", descending).tolist() == expected

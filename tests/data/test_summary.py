@@ -68,6 +68,20 @@ def test_a_bin_holds_what_its_range_lets_through(column: str) -> None:
         assert int(again.mask(FRAME).sum()) == row.images, row
 
 
+def test_bins_agree_with_comparisons_wherever_the_values_lie() -> None:
+    draw = np.random.default_rng(0)
+    for scale, shift in ((1, 0), (1e-3, 5), (40, 1000), (1e6, 1e7)):
+        values = (np.round(draw.random(3000), 3) * scale + shift).astype(np.float32)
+        frame = pd.DataFrame(
+            {"label": ["a"] * 3000, "brightness": values, "error": pd.Series([None] * 3000, dtype="str")}
+        )
+        table = summary.histogram(frame, np.ones(3000, bool), "brightness", [summary.OTHERS])
+        assert table["images"].sum() == 3000
+        for row in table.itertuples():
+            inside = (values >= np.float32(row.low)) & (values < np.float32(row.high))
+            assert inside.sum() == row.images
+
+
 def test_a_far_tail_does_not_flatten_a_histogram() -> None:
     values = np.append(np.linspace(0, 1, 1000), 500.0)
     edges = summary.bin_edges(values, 40, whole=False)
