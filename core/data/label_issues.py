@@ -75,7 +75,7 @@ def judge_labels(features: np.ndarray, labels: np.ndarray, groups: np.ndarray, s
         groups: (N,), images of one number stay in one fold; -1 is a group of its own.
 
     Raises:
-        InputError: fewer than two classes have `MIN_IMAGES` images.
+        InputError: fewer than two classes have `MIN_IMAGES` images, or images of more than one group.
     """
     sizes = np.bincount(labels)
     large = sizes >= MIN_IMAGES
@@ -92,6 +92,10 @@ def judge_labels(features: np.ndarray, labels: np.ndarray, groups: np.ndarray, s
     inputs = np.asarray(features[rows, : max(2, min(MAX_DIMENSIONS, len(rows) // 8))], np.float32)
     folds = assign_folds(targets, groups[rows], NUM_FOLDS, seed)
     logits = _OutOfFold(inputs, targets, folds, int(large.sum()))
+    if len(np.unique(targets[logits.judged])) < 2:
+        raise InputError(
+            "Labels cannot be judged here: the images of all classes but one are copies of each other.", "Add others."
+        )
     temperature, noise = _fit_mixture(logits, seed)
     found = [_judge(part, given, temperature, noise) for part, given in logits.parts()]
     wrong, best, probability = (np.concatenate(column) for column in zip(*found, strict=True))
@@ -200,7 +204,7 @@ def _head(counts: np.ndarray, totals: np.ndarray, products: np.ndarray) -> tuple
     covariance = (1 - SHRINKAGE) * within + SHRINKAGE * spread * np.eye(size)
     weights = np.linalg.solve(covariance, means.T)
     known = counts > 0
-    prior = np.log(np.maximum(counts, 1) / counts.sum())
+    prior = np.log(np.maximum(counts, 1) / max(1, counts.sum()))
     return weights, np.where(known, prior - 0.5 * (means.T * weights).sum(axis=0), _NEVER)
 
 

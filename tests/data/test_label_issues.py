@@ -131,3 +131,5 @@ def test_a_class_that_is_one_group_cannot_be_judged() -> None:
     groups = np.where(labels == 2, 0, ALONE)
     found = judge_labels(features, labels, groups)
     assert np.isnan(found.score[labels == 2]).all() and not np.isnan(found.score[labels != 2]).any()
+    with pytest.raises(InputError, match="copies of each other"):
+        judge_labels(features, labels, np.zeros(60, int))
