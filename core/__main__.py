@@ -10,9 +10,11 @@ from __future__ import annotations
 import sys
 
 if __name__ == "__main__":
+    from core.data.reading_processes import start_readers_early
     from core.data.unchanged import answer_at_once
 
     answer_at_once(sys.argv[1:])
+    start_readers_early(sys.argv[1:])
 
 import argparse
 import json
@@ -27,6 +29,7 @@ from typing import Any, NoReturn
 import psutil
 
 from core.config import PRESETS, TrainConfig, build_config, knobs
+from core.data.analyse_verb import analyse
 from core.data.reading import LAYOUTS, Reading
 from core.data.verbs import add_verbs
 from core.errors import DarkroomError, InputError
@@ -89,6 +92,8 @@ def build_parser() -> argparse.ArgumentParser:
         reading.add_argument(flag, choices=choices, help=knob.metadata["help"].replace("%", "%%"))
     verb("datasets", _datasets, "List the stored datasets.")
     add_verbs(verb)
+    analysing = verb("analyse", analyse, "Compare a dataset's images: likely wrong labels, neighbours and a map.")
+    analysing.add_argument("dataset", help="the name or id of a stored dataset")
     train = verb("train", _train, "Train a classifier and evaluate it on its test images.")
     train.add_argument("--data", metavar="PATH|NAME", help="a folder of images, or the name of a stored dataset")
     train.add_argument("--preset", choices=PRESETS, default=None, help="start from these settings (default: transfer)")

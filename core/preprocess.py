@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import IO, Any, Literal
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import ExifTags, Image, ImageOps
 
 from core.errors import ImageReadError
 
@@ -119,7 +119,8 @@ def decode(source: Path | bytes | Image.Image, at_least: int | None = None) -> I
         if at_least is not None and image.format != "HEIF":  # its thumbnail is another picture of the same thing
             image.draft(None, (at_least, at_least))
         image.load()
-        return _to_rgb(ImageOps.exif_transpose(image))
+        turned = image.getexif().get(ExifTags.Base.Orientation, 1) != 1  # else `exif_transpose` would copy the image
+        return _to_rgb(ImageOps.exif_transpose(image) if turned else image)
     except Exception as error:
         raise _unreadable(error, source) from error
 

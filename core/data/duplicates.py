@@ -12,7 +12,7 @@ MAX_DISTANCE = 24  # bits of 256; copies at JPEG quality 40 differ in up to 10, 
 ALL_PAIRS_UP_TO = 30_000  # images; beyond, neighbours in sorted orders are compared instead of all pairs
 _COMPARED_AT_ONCE = 4_000_000  # pairs: some tens of MB
 _MANY = 200_000  # pairs found at once from which those that change nothing are passed over
-_ORDERS = 32
+_ORDERS = 24
 _NEIGHBOURS = 6
 _SEED = 20_240_229
 _MAX_COLOUR = 0.06  # largest difference of a channel's mean or standard deviation, 0..1
@@ -143,8 +143,12 @@ def _neighbours(words: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     for _ in range(_ORDERS):
         chosen = np.ascontiguousarray(bits[:, random.permutation(telling)[:64]])
         order = np.argsort(np.packbits(chosen, axis=1).view(">u8").ravel().astype(np.uint64), kind="stable")
+        low, second = words[order, 0], words[order, 1]
         for step in range(1, _NEIGHBOURS + 1):
-            yield order[:-step], order[step:]
+            # Half of the bits must be near on their own; what lies side by side in memory is compared quickly.
+            distance = np.bitwise_count(low[:-step] ^ low[step:]) + np.bitwise_count(second[:-step] ^ second[step:])
+            near = np.flatnonzero(distance <= MAX_DISTANCE)
+            yield order[near], order[near + step]
 
 
 def _joined(leader: np.ndarray, first: np.ndarray, second: np.ndarray) -> np.ndarray:

@@ -6,7 +6,6 @@ import json
 import os
 import queue
 import subprocess
-import sys
 from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from itertools import islice
@@ -14,14 +13,12 @@ from pathlib import Path
 
 from core.data.probe import Facts, probe
 from core.data.quality import Measures
-from core.workspace import REPOSITORY
+from core.data.reading_processes import num_readers, start_reader
 
 CHUNK = 32  # files a message: long enough to hide its cost, short enough for progress to move
 FEW = 200  # below this, starting processes takes longer than reading
-_MAX_PROCESSES = 16  # beyond this the disk is the limit
 _LOOK_EVERY_S = 0.2
 _WAITING = 4  # chunks a process that are handed out ahead, so that a million files do not wait as objects
-_ENVIRONMENT = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}  # each process is one of many
 
 Listener = Callable[[Sequence[str], Sequence[Facts]], None]  # paths and their facts
 
@@ -60,11 +57,6 @@ def read_files(
     _read_chunks(root, paths, on_facts, thumbnails, stopping)
 
 
-def num_readers() -> int:
-    """How many processes read at once."""
-    return min(max(2, os.cpu_count() or 2), _MAX_PROCESSES)
-
-
 def _read_chunks(
     root: Path, paths: Sequence[str], on_facts: Listener, thumbnails: Path | None, stopping: Callable[[], bool]
 ) -> None:
@@ -101,7 +93,7 @@ class _Readers:
     """
 
     def __init__(self, root: Path, thumbnails: Path | None) -> None:
-        self._command = [sys.executable, "-W", "ignore", "-m", "core.data.probe", str(root), str(thumbnails or "")]
+        self._root, self._thumbnails = root, thumbnails
         self._idle: queue.SimpleQueue[subprocess.Popen[str]] = queue.SimpleQueue()
         self._all: list[subprocess.Popen[str]] = []
         self._closed = False
@@ -151,13 +143,6 @@ class _Readers:
         try:
             return self._idle.get_nowait()
         except queue.Empty:
-            process = subprocess.Popen(
-                self._command,
-                cwd=REPOSITORY,
-                env=os.environ | _ENVIRONMENT,
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                encoding="utf-8",
-            )
+            process = start_reader(self._root, self._thumbnails)
             self._all.append(process)
             return process
