@@ -13,6 +13,8 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from core.data import ledger
 from core.data.ledger import Action, Edit, Ledger
@@ -159,7 +161,8 @@ def _row(number: int, at: float, action: str, **about: Any) -> dict[str, Any]:
 
 def _rows_of(dataset: Dataset, indexed: pd.DataFrame, before: Ledger, wanted: list[str]) -> pd.DataFrame:
     """The rows of these paths as corrected so far; refuses paths that cannot be edited, all at once."""
-    indexed = indexed[indexed["path"].isin(wanted)]
+    asked = pa.array(wanted, pa.large_string())
+    indexed = indexed[pc.is_in(pa.array(indexed["path"], pa.large_string()), value_set=asked).to_numpy(False)]
     unknown = sorted(set(wanted) - set(indexed["path"].tolist()))
     if unknown:
         raise InputError(

@@ -16,6 +16,8 @@ from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
 from filelock import FileLock
 
 from core.errors import DarkroomError
@@ -228,11 +230,17 @@ def _meeting(indexed: pd.DataFrame, corrected: pd.DataFrame) -> tuple[np.ndarray
     """Where files that were corrected are in the table, and their corrections in that order."""
     if corrected.empty:
         return np.array([], np.int64), corrected
-    places = np.flatnonzero(indexed["path"].isin(corrected["path"].tolist()))
-    there = indexed[["path", "content_hash"]].iloc[places].reset_index(drop=True)
-    rows = there.merge(corrected, on=["path", "content_hash"], how="left", indicator=True, validate="m:1")
-    same = (rows["_merge"] == "both").to_numpy()
-    return places[same], rows[same].astype({"excluded": "bool"})
+    paths, wanted = (pa.array(table["path"], pa.large_string()) for table in (indexed, corrected))
+    places = np.flatnonzero(pc.is_in(paths, value_set=wanted).to_numpy(zero_copy_only=False))
+    there = _files(indexed[["path", "content_hash"]].iloc[places])
+    found = pc.fill_null(pc.index_in(there, value_set=_files(corrected)), -1).to_numpy(zero_copy_only=False)
+    return places[found >= 0], corrected.iloc[found[found >= 0]]
+
+
+def _files(rows: pd.DataFrame) -> pa.Array:
+    """What a correction is of, as one text a file: path and content."""
+    columns = (pa.array(rows[name], pa.large_string()) for name in ("path", "content_hash"))
+    return pc.binary_join_element_wise(*columns, pa.scalar("\0", pa.large_string()))
 
 
 def _conflicts_anew(frame: pd.DataFrame, places: np.ndarray) -> pd.DataFrame:
