@@ -18,6 +18,7 @@ import pyarrow.parquet as pq
 
 from core.data.walk import IMAGE_SUFFIXES, is_text
 from core.errors import InputError
+from core.files import FORMULA_STARTS
 from core.wording import bytes_size, count
 
 NO_COLUMN = "(none)"  # chosen in place of a column that would be recognised
@@ -45,7 +46,6 @@ _DELIMITERS = ",\t;|"
 _HEADER_BYTES = 2**16
 _SAMPLE = 200  # rows looked at to recognise columns
 _DRIVE = re.compile(r"[A-Za-z]:[\\/]")
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
 @dataclass(frozen=True)
@@ -183,18 +183,6 @@ def list_images(table: Table, columns: Columns, images: Path) -> Listed:
     return Listed(
         files.sort_values("path", ignore_index=True), (*table.refused, *refused), ignored, (*table.notes, *notes)
     )
-
-
-def safe_for_spreadsheets(frame: pd.DataFrame) -> pd.DataFrame:
-    """The table with text that a spreadsheet would take for a formula kept as text, by an apostrophe before it.
-
-    For every CSV that leaves Darkroom; `list_images` takes the apostrophe off again.
-    """
-    safe = frame.copy()
-    for name in safe.columns:
-        if not pd.api.types.is_numeric_dtype(safe[name]):
-            safe[name] = [f"'{v}" if isinstance(v, str) and v.startswith(_FORMULA) else v for v in safe[name]]
-    return safe
 
 
 def _read_parquet(path: Path) -> Table:
@@ -375,7 +363,7 @@ def _is_absolute(path: str) -> bool:
 
 def _unquoted(text: str) -> str:
     """Without the apostrophe that keeps a spreadsheet from taking it for a formula."""
-    return text[1:] if text.startswith("'") and text[1:].startswith(_FORMULA) else text
+    return text[1:] if text.startswith("'") and text[1:].startswith(FORMULA_STARTS) else text
 
 
 def _fault(path: str, label: str) -> str | None:
