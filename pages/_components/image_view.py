@@ -20,6 +20,7 @@ from pages._components import keys, readers
 from pages._components.dataset_tiles import sorting_of_address, tiles_at
 from pages._components.edit_bar import edit_bar
 from pages._components.gallery import PIXEL_ART_BELOW, gallery
+from pages._components.similar import similar
 from pages._components.text import escape
 
 MOST_ALIKE = 24  # copies or near copies shown of one image
@@ -107,6 +108,8 @@ def image_view(workspace: Workspace, dataset: Dataset, image: str) -> None:
     edit_bar(workspace, dataset, [row["path"]], readers.labels(dataset), key="image")
     _checks(row)
     _alike(dataset, row)
+    if row["content_hash"] is not None and row["error"] is None:
+        similar(workspace, dataset, row["content_hash"])
     _history(workspace, dataset, row["path"])
 
 
