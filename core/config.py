@@ -42,10 +42,11 @@ class SplitConfig(_Group):
         description="Images that must not stand on both sides of a split, or the score flatters: near keeps copies and "
         "images that look the same together, exact keeps files of the same bytes together, off keeps nothing together.",
     )
-    group_by: Literal["none", "folder", "pattern", "column"] = Field(
-        "none",
-        description="Keeps whole groups (patient, video, burst) on one side: folder takes the folder below the "
-        "class's, pattern what group_pattern finds in the path, column the column group of the dataset's own table.",
+    group_by: Literal["auto", "none", "folder", "pattern", "column"] = Field(
+        "auto",
+        description="Keeps whole groups (patient, video, burst) on one side: column takes the column group of the "
+        "dataset's own table, auto does so where there is one, folder takes the folder below the class's, pattern "
+        "what group_pattern finds in the path.",
     )
     group_pattern: str = Field(
         "",

@@ -6,7 +6,6 @@ Pillow and numpy alone, so that a process that only shows or classifies images n
 from __future__ import annotations
 
 import hashlib
-import importlib.util
 import json
 import warnings
 from dataclasses import asdict, dataclass
@@ -41,13 +40,14 @@ def _is_heic(start: bytes) -> bool:
 
 
 def _open_heic(stream: IO[bytes], filename: str | bytes = "") -> Image.Image:
-    from pillow_heif.as_plugin import HeifImageFile  # its library of 4 MB is loaded at the first such photo
-
+    try:
+        from pillow_heif.as_plugin import HeifImageFile  # its library of 4 MB is loaded at the first such photo
+    except ImportError as error:
+        raise ImageReadError("A HEIC photo, which needs one more package: pip install pillow-heif.") from error
     return HeifImageFile(stream, filename)
 
 
-if importlib.util.find_spec("pillow_heif"):  # left out, phones' HEIC photos are told apart and cannot be opened
-    Image.register_open("HEIF", _open_heic, _is_heic)
+Image.register_open("HEIF", _open_heic, _is_heic)
 
 
 @dataclass(frozen=True)

@@ -100,8 +100,8 @@ def count_leaks(manifest: pd.DataFrame, config: SplitConfig | None = None) -> Le
     exact = several & _same_bytes(duplicates, rows["content_hash"], several)
 
     config = config or SplitConfig()
-    if config.group_by == "none" and rows["group"].notna().any():
-        config = config.model_copy(update={"group_by": "column"})
+    if config.group_by == "none":  # what the source calls a group is one, kept together or not
+        config = config.model_copy(update={"group_by": "auto"})
     source = source_keys(rows, config)
     source_sizes, source_in_splits = _by_group(source, split)
     source_straddling = (source_sizes > 1) & (np.bitwise_count(source_in_splits) > 1)
@@ -117,7 +117,7 @@ def count_leaks(manifest: pd.DataFrame, config: SplitConfig | None = None) -> Le
         num_near_straddling=int((straddling & ~exact).sum()),
         num_source_groups=int((source_sizes > 1).sum()),
         num_source_straddling=int(source_straddling.sum()),
-        num_ungrouped=int((source < 0).sum()) if config.group_by != "none" else 0,
+        num_ungrouped=int((source < 0).sum()) if (source >= 0).any() else 0,
         num_set_aside=int((split < 0).sum()),
         num_test_affected=int((elsewhere & (split == SPLITS.index("test"))).sum()),
         near_known=bool(rows["brightness"].notna().any() or (rows["near_group"] >= 0).any()),

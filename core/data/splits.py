@@ -178,13 +178,13 @@ def _require_enough(num_units: pd.Series, least: int, config: SplitConfig) -> No
     short = num_units[num_units < least].sort_index()
     if short.empty:
         return
-    what = "different readable image" if config.group_by == "none" else "group of images"
+    what = "different readable image" if config.group_by in ("auto", "none") else "group of images"
     named = ", ".join(f"{label!r} has {number}" for label, number in short.head(_MOST_NAMED).items())
     more = f" and {len(short) - _MOST_NAMED:,} more classes too few" if len(short) > _MOST_NAMED else ""
     raise InputError(
         f"Every class needs at least {count(least, what, what.replace(' of', 's of') if ' of' in what else '')} to be "
         f"divided: {named}{more}.",
         "Add images to these classes and index them again, or relabel or exclude those they have."
-        if config.group_by == "none"
+        if config.group_by in ("auto", "none")
         else "Use smaller groups (another split.group_by or pattern), or add images to these classes.",
     )

@@ -36,9 +36,10 @@ def source_keys(rows: pd.DataFrame, config: SplitConfig) -> np.ndarray:
     Raises:
         InputError: the dataset has no such groups, or the pattern is none.
     """
-    if config.group_by == "none":
+    if config.group_by == "none" or (config.group_by == "auto" and rows["group"].isna().all()):
         return np.full(len(rows), -1)
-    names = {"folder": _folders, "column": _column, "pattern": _matches}[config.group_by](rows, config)
+    find = {"auto": _column, "column": _column, "folder": _folders, "pattern": _matches}[config.group_by]
+    names = find(rows, config)
     return pd.factorize(names)[0]
 
 

@@ -179,6 +179,8 @@ def test_groups_of_unequal_size_come_as_near_the_shares_as_they_can() -> None:
     number = frame.groupby("label").cumcount()
     frame["group"] = frame["label"] + number.map(lambda n: str(sum(n >= bound for bound in bounds)))
     divided = assign_splits(frame, SplitConfig(group_by="column"))
+    by_itself = assign_splits(frame, SplitConfig())
+    assert by_itself["split"].tolist() == divided["split"].tolist(), "a column of groups holds without being asked for"
     assert (divided.groupby("group")["split"].nunique() == 1).all()
     for label in "ab":
         assert set(sizes(divided, label)) == {"train", "val", "test"}
