@@ -1,7 +1,7 @@
 """How many planted wrong labels are found, and how many of those found were planted: `python -m benchmarks.label_issues
 FOLDER [--images 2000] [--wrong 15] [--seeds 3]`.
 
-Takes a random part of a labelled folder (links, no copies) into a workspace of its own, gives some images another class
+Takes a random part of a labelled folder (hard links) into a workspace of its own, gives some images another class
 by a correction, analyses, and compares what is flagged by default with what was planted. One JSON line a seed, one for
 the labels as they are (where every flag may be a fault of the source: look at it), one for the mean. Features are
 computed once.
@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import shutil
 import statistics
 import tempfile
 import time
@@ -25,6 +26,7 @@ from core.data import analysis
 from core.data.datasets import Dataset, index_path, open_dataset
 from core.data.edits import relabel, undo
 from core.data.manifest import usable
+from core.data.sources import recognise
 from core.workspace import Workspace
 
 
@@ -39,8 +41,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as place:
         os.environ["DARKROOM_HOME"] = f"{place}/home"
         ws = Workspace.default()
-        source = index_path(ws, options.folder)
-        dataset = index_path(ws, some_of(source, options.images, Path(place) / source.name))
+        dataset = index_path(ws, some_of(options.folder, options.images, Path(place) / options.folder.name))
         clean = analysed(ws, dataset)
         say("labels as they are", **clean)
         found = [with_wrong_labels(ws, dataset.id, options.wrong, seed) for seed in range(options.seeds)]
@@ -50,20 +51,18 @@ def main() -> None:
         say("planted, mean", **{name: round(statistics.mean(row[name] for row in found), 3) for name in names})
 
 
-def some_of(source: Dataset, num_images: int, target: Path) -> Path:
-    """Links to a random part of a dataset's images, one folder a class."""
-    rows = usable(source.manifest())
-    rows = rows.sample(min(num_images, len(rows)), random_state=0)
+def some_of(folder: Path, num_images: int, target: Path) -> Path:
+    """A random part of a folder's images, one folder a class: hard links where the disk allows, else copies."""
+    source = recognise(folder)
+    rows = source.files.sample(min(num_images, len(source.files)), random_state=0)
     for number, (path, label) in enumerate(zip(rows["path"], rows["label"], strict=True)):
-        link = target / label / f"{number:06d}{Path(path).suffix}"
-        link.parent.mkdir(parents=True, exist_ok=True)
-        link.hardlink_to(source.root / path) if same_disk(source.root, target) else link.symlink_to(source.root / path)
+        there = target / label / f"{number:06d}{Path(path).suffix}"
+        there.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            there.hardlink_to(source.root / path)
+        except OSError:
+            shutil.copyfile(source.root / path, there)
     return target
-
-
-def same_disk(one: Path, other: Path) -> bool:
-    """Whether hard links are possible; symbolic ones are not followed by every reader."""
-    return one.stat().st_dev == other.stat().st_dev
 
 
 def with_wrong_labels(ws: Workspace, dataset_id: str, num_wrong: int, seed: int) -> dict[str, Any]:

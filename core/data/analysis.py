@@ -148,7 +148,7 @@ def columns_for(rows: pd.DataFrame, analysis: pd.DataFrame) -> pd.DataFrame:
     A row is told by path and content. What is said of its label counts only while it still has that label: a corrected
     one is no longer an issue.
     """
-    if len(rows) == len(analysis) and (rows["path"].to_numpy() == analysis["path"].to_numpy()).all():
+    if len(rows) == len(analysis) and _same(rows["path"], analysis["path"]).all():
         places = np.arange(len(rows))  # the usual case; the search below takes seconds for a million
     else:
         places = pd.Index(analysis["path"]).get_indexer(pd.Index(rows["path"]))
@@ -186,7 +186,7 @@ def points_of_map(
 ) -> pd.DataFrame:
     """The images to draw on a map: place (of the row), x, y, series (class or split, missing where not given).
 
-    Of more than `most` images a random part is taken, the same share of every class but at least one.
+    Of more than `most` images a random part is taken: the same share of every class, at least one while there is room.
 
     Args:
         projection: `map` or `pca`.
@@ -201,14 +201,17 @@ def points_of_map(
 
 
 def _share_of_each(labels: np.ndarray, most: int, seed: int) -> np.ndarray:
-    """Places of about `most` at random, spread over the labels as all of them are."""
+    """At most so many places at random, spread over the labels as all of them are."""
     shuffled = np.random.default_rng(seed).permutation(len(labels))
     by_label = shuffled[np.argsort(labels[shuffled], kind="stable")]
     counts = np.bincount(labels)
     rank = np.arange(len(labels)) - np.repeat(np.cumsum(counts) - counts, counts)
-    return by_label[rank < np.repeat(np.ceil(counts * most / len(labels)), counts)]
+    quota = np.maximum(1, counts * most // len(labels))
+    chosen = by_label[rank < np.repeat(quota, counts)]
+    return chosen[np.argsort(rank[rank < np.repeat(quota, counts)], kind="stable")][:most]
 
 
 def _same(one: pd.Series, other: pd.Series) -> np.ndarray:
     """Whether text is equal place by place; missing text equals nothing."""
-    return (one.astype("str").to_numpy() == other.astype("str").to_numpy()) & one.notna().to_numpy()
+    equal = pd.Series(one.astype("str").array == other.astype("str").array)
+    return equal.to_numpy(bool, na_value=False)

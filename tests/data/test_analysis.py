@@ -85,8 +85,9 @@ def test_a_map_of_many_takes_the_same_share_of_every_class() -> None:
     labels = ["a"] * 900 + ["b"] * 99 + ["c"]
     rows = pd.DataFrame({"label": pd.Categorical(labels), "map_x": np.arange(1000.0), "map_y": 0.0})
     points = points_of_map(rows, np.ones(1000, bool), "map", "label", most=100)
-    assert points["series"].value_counts().to_dict() == {"a": 90, "b": 10, "c": 1}
+    assert points["series"].value_counts().to_dict() == {"a": 90, "b": 9, "c": 1}
     assert (points["x"] == points["place"]).all() and points["place"].is_monotonic_increasing
     pd.testing.assert_frame_equal(points, points_of_map(rows, np.ones(1000, bool), "map", "label", most=100))
+    assert len(points_of_map(rows, np.ones(1000, bool), "map", "label", most=2)) == 2
     few = points_of_map(rows, np.arange(1000) < 5, "map", "label", most=100)
     assert few["place"].tolist() == [0, 1, 2, 3, 4]
