@@ -30,7 +30,7 @@ from tests.browser.dashboard import VISIBLE_IMAGES_LOADED, Visitor, serving  # n
 
 NUM_RERUNS = 9
 NUM_PAGES = 50
-VIEWS = ("Images", "Classes", "Sizes")
+VIEWS = ("Images", "Classes & statistics", "Health")
 
 
 def main() -> None:
