@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 
 from core.data.checks import CHECKS
-from core.data.duplicates import MAX_DISTANCE, Alike, exact_groups, find_alike, near_groups
+from core.data.duplicates import Alike, exact_groups, find_alike, near_groups
 
 _MAD_TO_SIGMA = 1.4826
 _USUAL = 0.6  # of the median: nothing above it is flagged
@@ -106,7 +106,7 @@ def near_duplicate_scores(alike: Alike) -> np.ndarray:
 
     An image that has copies of the same bytes only is not near, but exact.
     """
-    return np.where(alike.distance >= 0, 0.499 * alike.distance / MAX_DISTANCE, 1.0)
+    return np.where(alike.distance >= 0, 0.499 * alike.distance / alike.allowed, 1.0)
 
 
 def label_conflict_scores(labels: pd.Series, near: np.ndarray) -> np.ndarray:

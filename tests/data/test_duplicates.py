@@ -11,7 +11,7 @@ from PIL import Image
 
 from core.data import duplicates
 from core.data.builtin import _read_table
-from core.data.duplicates import MAX_DISTANCE, Alike, exact_groups, find_alike, near_groups
+from core.data.duplicates import MOST_ALLOWED, Alike, allowed_distance, exact_groups, find_alike, near_groups
 from core.data.quality import measure
 
 
@@ -43,7 +43,7 @@ def test_exact_groups_are_numbered_in_order() -> None:
 
 def test_groups_join_what_looks_alike_and_equal_bytes() -> None:
     exact = np.array([-1, 0, 0, -1, 1, 1, -1, -1], np.int32)
-    alike = Alike(np.array([0, 0, 2, 2, 4, 5, 6, 7]), np.array([3, 3, 4, 4, -1, -1, -1, -1]))
+    alike = Alike(np.array([0, 0, 2, 2, 4, 5, 6, 7]), np.array([3, 3, 4, 4, -1, -1, -1, -1]), 24)
     assert near_groups(exact, alike).tolist() == [0, 0, 0, 0, 1, 1, -1, -1]
 
 
@@ -55,14 +55,25 @@ def test_a_long_chain_is_one_group() -> None:
 
 def test_distance_not_equality_and_no_further_than_allowed() -> None:
     base = random_words(40)
-    near, far = with_bits_changed(base[:20], MAX_DISTANCE), with_bits_changed(base[20:], MAX_DISTANCE + 1)
+    near, far = with_bits_changed(base[:20], MOST_ALLOWED), with_bits_changed(base[20:], MOST_ALLOWED + 1)
     found = find_alike(rows(np.vstack([base, near, far])))
+    assert found.allowed == MOST_ALLOWED  # random bits are as far apart as can be
     low = np.bitwise_count(base[:20, 0] ^ near[:, 0])
-    close = low <= MAX_DISTANCE // 2
+    close = low <= MOST_ALLOWED // 4 + 4
     assert close.sum() > 15
     assert found.leader[40:60].tolist() == np.where(close, np.arange(20), np.arange(40, 60)).tolist()
     assert found.leader[60:].tolist() == list(range(60, 80))
-    assert set(found.distance[:20][close].tolist()) == {MAX_DISTANCE} and (found.distance[20:40] == -1).all()
+    assert set(found.distance[:20][close].tolist()) == {MOST_ALLOWED} and (found.distance[20:40] == -1).all()
+
+
+def test_what_is_allowed_follows_from_how_alike_the_images_of_the_set_are() -> None:
+    photos = random_words(1000)
+    drawings = with_bits_changed(np.repeat(random_words(10), 100, axis=0), 20)
+    assert allowed_distance(photos) == MOST_ALLOWED
+    assert allowed_distance(drawings) < 30
+    # A few copies of each photograph do not make them drawings.
+    assert allowed_distance(with_bits_changed(np.repeat(photos[:300], 2, axis=0), 5)) == MOST_ALLOWED
+    assert allowed_distance(photos[:1]) == MOST_ALLOWED
 
 
 def test_both_searches_find_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -80,7 +91,7 @@ def test_both_searches_find_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_colours_and_aspect_must_agree() -> None:
     words = np.repeat(random_words(1), 4, axis=0)
     assert find_alike(rows(words)).leader.tolist() == [0] * 4
-    assert find_alike(rows(words, mean_r=[0.1, 0.3, 0.5, 0.51])).leader.tolist() == [0, 1, 2, 2]
+    assert find_alike(rows(words, mean_r=[0.0, 0.3, 0.6, 0.7])).leader.tolist() == [0, 1, 2, 2]
     assert find_alike(rows(words, width=[10, 20, 40, 80])).leader.tolist() == [0, 1, 2, 3]
 
 

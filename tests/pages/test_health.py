@@ -30,7 +30,7 @@ def checked(workspace: Workspace, tmp_path: Path) -> Dataset:
     return index_path(workspace, root)
 
 
-def test_worst_first_and_in_words(open_page: OpenPage, checked: Dataset) -> None:
+def test_worst_first_and_in_words(checked: Dataset, open_page: OpenPage) -> None:
     app = open_page("explore", dataset=checked.id, view="Health")
     table = app.dataframe[0].value
     assert table["Check"].iloc[0] == "Two labels"  # the same bytes in both classes
@@ -40,7 +40,7 @@ def test_worst_first_and_in_words(open_page: OpenPage, checked: Dataset) -> None
     assert table["What it means for training"].str.len().gt(20).all()
 
 
-def test_a_threshold_is_kept_in_the_address(open_page: OpenPage, checked: Dataset) -> None:
+def test_a_threshold_is_kept_in_the_address(checked: Dataset, open_page: OpenPage) -> None:
     app = open_page("explore", dataset=checked.id, view="Health", check="dark")
     assert app.metric[0].value == "3 images"
     app.slider[0].set_value(0.0).run()
@@ -53,18 +53,18 @@ def test_a_threshold_is_kept_in_the_address(open_page: OpenPage, checked: Datase
 
 
 @pytest.mark.parametrize("nonsense", ["-1", "2", "nan", "x", ""])
-def test_nonsense_in_the_address_is_the_default(open_page: OpenPage, checked: Dataset, nonsense: str) -> None:
+def test_nonsense_in_the_address_is_the_default(checked: Dataset, open_page: OpenPage, nonsense: str) -> None:
     app = open_page("explore", dataset=checked.id, view="Health", check="dark", threshold=nonsense)
     assert app.slider[0].value == 0.5 and app.metric[0].value == "3 images"
 
 
-def test_copies_group_by_group(open_page: OpenPage, checked: Dataset) -> None:
+def test_copies_group_by_group(checked: Dataset, open_page: OpenPage) -> None:
     app = open_page("explore", dataset=checked.id, view="Health", check="exact_duplicate")
     assert "Group 1 of 1: 3 images, a, b." in texts(app).replace("*", "")
 
 
 def test_a_dataset_from_before_there_were_checks(
-    open_page: OpenPage, workspace: Workspace, image_folder: Callable[..., Path]
+    workspace: Workspace, open_page: OpenPage, image_folder: Callable[..., Path]
 ) -> None:
     dataset = index_path(workspace, image_folder())
     frame = dataset.manifest()
