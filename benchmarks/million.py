@@ -232,7 +232,7 @@ def in_browser(server: Server, dataset_id: str, num_images: int) -> None:
 def highest(pid: int) -> float:
     """The most memory a process ever held, MB."""
     lines = Path(f"/proc/{pid}/status").read_text().splitlines()
-    return next(int(line.split()[1]) for line in lines if line.startswith("VmHWM")) / 1000
+    return next(1024 * int(line.split()[1]) for line in lines if line.startswith("VmHWM")) / 1e6
 
 
 def ask(app: AppTest, dataset_id: str, query: dict[str, str]) -> None:
