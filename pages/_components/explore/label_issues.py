@@ -11,6 +11,7 @@ from core.data.analysis import Summary, most_suspicious
 from core.data.datasets import Dataset
 from core.data.edits import relabel
 from core.data.filters import Filters
+from core.data.label_issues import LEAST_NOISE
 from core.wording import count, percent
 from core.workspace import Workspace
 from pages._components import keys, readers
@@ -68,10 +69,11 @@ def _issues(workspace: Workspace, dataset: Dataset, summary: Summary) -> None:
 
 def _answer(summary: Summary) -> str:
     flagged = count(summary.num_label_issues, "label is", "labels are")
+    estimate = "hardly any" if (summary.noise or 0) <= LEAST_NOISE else f"about {percent(summary.noise)}"
     return (
         f"**{flagged} suspicious** among {count(summary.num_images, 'image')}. The other images tell "
-        f"{percent(summary.accuracy)} of the classes (cross-validated), and about {percent(summary.noise)} of all "
-        "labels are estimated to be wrong."
+        f"{percent(summary.accuracy)} of the classes (cross-validated), and {estimate} of all labels are estimated to "
+        "be wrong."
     )
 
 
