@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +17,9 @@ from xdist.scheduler import LoadScopeScheduling
 from core.runs.store import Run, open_run
 from core.workspace import Workspace
 from tests.running import SMALL_FLAGS, darkroom
+
+# For every process a test starts. Two workers of two threads each that wait for each other take three times as long.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 COUNTS = {"cat": 8, "dog": 8}
 ImageFolder = Callable[..., Path]
