@@ -34,7 +34,7 @@ def edit_bar(workspace: Workspace, dataset: Dataset, paths: list[str], classes: 
         st.markdown(f"**{count(len(paths), 'image')} selected.** The files themselves are not changed.")
         with st.container(horizontal=True, vertical_alignment="bottom"):
             label = st.selectbox(
-                "Class to give them",
+                "New class",
                 classes,
                 index=None,
                 placeholder="Choose, or type a new name",

@@ -19,7 +19,7 @@ def test_fix_a_label_and_undo_it(server: Server, visit: Visit, image_folder: Ima
     for path in ("cat/0000.png", "cat/0002.png"):
         visitor.tab.get_by_role("checkbox", name=f"Select cat: {path}").check()
     visitor.sees("2 images selected.")
-    label = visitor.tab.get_by_role("combobox", name="Class to give them")
+    label = visitor.tab.get_by_role("combobox", name="New class")
     label.fill("young cat")
     label.press("Enter")
     visitor.photograph("explore-edit-bar")
