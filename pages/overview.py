@@ -109,9 +109,9 @@ if not datasets:
     st.info("None yet. A dataset is a folder of images, each with a class; add one below.")
 for dataset in datasets[_shown(len(datasets), "datasets-page")]:
     _dataset_row(dataset)
-with st.expander(
-    "Add a dataset", icon=":material/create_new_folder:", expanded=keys.PENDING in st.query_params or not datasets
-):
+# Open while one is being added, and after that was left off, so that another can be chosen at once.
+adding = keys.PENDING in st.query_params or not datasets or keys.ADDING in st.session_state
+with st.expander("Add a dataset", icon=":material/create_new_folder:", expanded=adding):
     add_dataset(workspace)
 
 st.header("Runs")

@@ -186,6 +186,7 @@ def _refused(workspace: Workspace, pending_id: str, status: jobs.Status) -> None
 
 
 def _leave() -> None:
+    st.session_state[keys.ADDING] = True
     if keys.PENDING in st.query_params:
         del st.query_params[keys.PENDING]
     st.rerun()

@@ -24,6 +24,7 @@ SORT, FALLING, PAGE_SIZE, CHARTS, AGAINST = "sort", "falling", "size", "charts",
 CLASSES_PAGE = "classes-page"
 CHECK, THRESHOLD = "check", "threshold"
 
+ADDING = "adding-left"  # session: whether an addition was begun and left
 _CAME_FROM, _WRITTEN = "came-from", "written-address"
 
 

@@ -39,6 +39,7 @@ def test_names_like_markup_are_shown_as_text(server: Server, visit: Visit, image
         expect(visitor.gallery("gallery")).to_have_count(6 * number)
         assert {*visitor.gallery("gallery").locator(".line").all_inner_texts()} == {*CLASSES[:number]}
         _nothing_came_alive(visitor)
+    visitor.tab.keyboard.press("Escape")  # closes the list, behind which nothing can be reached
     for view in ("Classes & statistics", "Health", "Label issues", "Splits", "Edits", "Unreadable files", "Images"):
         visitor.pick(view)
         _nothing_came_alive(visitor)
