@@ -14,8 +14,9 @@ import signal
 import sys
 from typing import Any, NamedTuple
 
+from core.data.kept import Keeper
 from core.data.quality import Measures, measure
-from core.data.shrink import PIXEL_ART, THUMB, jpeg, keep, kept_at, small_copy
+from core.data.shrink import PIXEL_ART, THUMB, jpeg, small_copy
 from core.errors import ImageReadError
 from core.preprocess import decode, open_image
 
@@ -49,13 +50,13 @@ def content_hash(data: bytes) -> str:
     return hashlib.blake2b(data, digest_size=8).hexdigest()
 
 
-def probe(path: str, thumbnails: str | None = None) -> Facts:
+def probe(path: str, thumbnails: Keeper | None = None) -> Facts:
     """Read and decode one file; a file that cannot be read gives facts with `error` set, never an exception.
 
     Width and height are those of the upright image; mode and format those of the file.
 
     Args:
-        thumbnails: the folder to keep the image's thumbnail in; None where it is to be made when first asked for.
+        thumbnails: keeps the image's thumbnail; None where it is to be made when first asked for.
     """
     facts = Facts()
     try:
@@ -86,17 +87,18 @@ def probe(path: str, thumbnails: str | None = None) -> Facts:
         return facts._replace(error="There is not enough memory to decode it.")
     assert facts.content_hash
     if thumbnails and max(width, height) > PIXEL_ART:
-        kept = kept_at(thumbnails, facts.content_hash, THUMB)
-        if not os.path.exists(kept):
-            keep(kept, jpeg(small))
+        thumbnails.add(facts.content_hash, jpeg(small))
     return facts._replace(width=width, height=height, mode=mode, format=image.format, measures=measures)
 
 
 def serve(root: str, thumbnails: str | None) -> None:
     """Answer lists of paths until standard input ends, which it also does when the parent is killed."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
+    keeper = Keeper(thumbnails, THUMB) if thumbnails else None
     for line in sys.stdin:
-        answers = [probe(os.path.join(root, path), thumbnails) for path in json.loads(line)]
+        answers = [probe(os.path.join(root, path), keeper) for path in json.loads(line)]
+        if keeper:
+            keeper.flush()
         print(json.dumps(answers, separators=(",", ":")), flush=True)
 
 

@@ -61,7 +61,8 @@ def measure(upright: Image.Image, small: Image.Image) -> Measures:
     """
     # Picked, not averaged, pixels: averages would be less varied than the image is.
     sample = small if max(small.size) <= _SAMPLE else small.resize((_SAMPLE, _SAMPLE), Image.Resampling.NEAREST)
-    pixels = np.asarray(sample).reshape(-1, 3).astype(np.float32) / np.float32(255)
+    pixels = np.asarray(sample).reshape(-1, 3).astype(np.float32)
+    pixels /= 255
     means, covariance = _moments(pixels)
     contrast = _deviation(_LUMA, covariance)
     grey = sample.convert("L")
@@ -123,7 +124,7 @@ def sharpness(upright: Image.Image) -> float | None:
     grey = upright.convert("L")
     if max(grey.size) >= _SHARPNESS_BELOW and min(grey.size) > 2 * _FAR:
         grey = grey.reduce(2)
-    levels = np.asarray(grey).astype(np.float32)
+    levels = np.asarray(grey)
     if min(levels.shape) <= _FAR:
         return None
     near, far = _structure(levels, 1), _structure(levels, _FAR)
@@ -134,8 +135,8 @@ def sharpness(upright: Image.Image) -> float | None:
 def _structure(levels: np.ndarray, distance: int) -> float:
     """S at one distance, of about fifty rows, which is exact enough."""
     step = max(1, len(levels) // 50)
-    across = (levels[::step, distance:] - levels[::step, :-distance]).ravel()
-    down = (levels[distance::step] - levels[:-distance:step]).ravel()
+    rows, below = levels[:-distance:step].astype(np.float32), levels[distance::step].astype(np.float32)
+    across, down = (rows[:, distance:] - rows[:, :-distance]).ravel(), (below - rows).ravel()
     return float(across @ across) / across.size + float(down @ down) / down.size
 
 

@@ -11,9 +11,11 @@ from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from itertools import islice
 from pathlib import Path
 
+from core.data.kept import Keeper
 from core.data.probe import Facts, probe
 from core.data.quality import Measures
 from core.data.reading_processes import num_readers, start_reader
+from core.data.shrink import THUMB
 
 CHUNK = 32  # files a message: long enough to hide its cost, short enough for progress to move
 FEW = 200  # below this, starting processes takes longer than reading
@@ -49,10 +51,13 @@ def read_files(
     if stopping():
         raise ReadingStopped
     if len(paths) < FEW:
+        keeper = Keeper(thumbnails, THUMB) if thumbnails else None
         for path in paths:
             if stopping():
                 raise ReadingStopped
-            on_facts([path], [probe(os.path.join(root, path), str(thumbnails) if thumbnails else None)])
+            on_facts([path], [probe(os.path.join(root, path), keeper)])
+        if keeper:
+            keeper.flush()
         return
     _read_chunks(root, paths, on_facts, thumbnails, stopping)
 

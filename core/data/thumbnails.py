@@ -13,9 +13,10 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from core.data.kept import keep, kept
 from core.data.manifest import MANIFEST
 from core.data.probe import content_hash as hash_of
-from core.data.shrink import LARGE, PIXEL_ART, THUMB, jpeg, keep, kept_at, small_copy
+from core.data.shrink import LARGE, PIXEL_ART, THUMB, jpeg, small_copy
 from core.data.stored import read_dataset
 from core.errors import ImageReadError, InputError
 from core.preprocess import decode, open_image
@@ -25,7 +26,6 @@ __all__ = ["LARGE", "SIZES", "THUMB", "thumbnail", "url"]
 
 SIZES = (THUMB, LARGE)
 _HASH = re.compile(r"[0-9a-f]{16}")
-_JPEG_START, _JPEG_END = b"\xff\xd8", b"\xff\xd9"  # a copy cut short by a crash has no end
 _reading = threading.Lock()
 
 
@@ -46,13 +46,12 @@ def thumbnail(ws: Workspace, dataset_id: str, content_hash: str, size: int) -> t
     if size not in SIZES:
         raise InputError(f"There are no thumbnails of {size} pixels.", f"Ask for {' or '.join(map(str, SIZES))}.")
     files = _files_of(ws, dataset_id, content_hash)
-    kept = Path(kept_at(ws.thumbnails, content_hash, size))
     problem = ImageReadError("The file is no longer there.", "Index the folder again.")
     for file in files:
         try:
             untouched = file.is_untouched()
-            if untouched and (data := _read_kept(kept)):
-                return data, "image/jpeg"
+            if untouched and (small := kept(ws.thumbnails, content_hash, size)):
+                return small, "image/jpeg"
             data = file.path.read_bytes()
         except OSError as error:
             problem = ImageReadError(f"The file cannot be read: {error.strerror}.", "Index the folder again.")
@@ -60,7 +59,7 @@ def thumbnail(ws: Workspace, dataset_id: str, content_hash: str, size: int) -> t
         if not untouched and hash_of(data) != content_hash:
             problem = ImageReadError("The file was changed after it was indexed.", "Index the folder again.")
             continue
-        return _make(data, size, kept)
+        return _make(ws, data, content_hash, size)
     raise problem
 
 
@@ -115,7 +114,7 @@ def _lookup(folder: Path, changed: int) -> _Lookup:
     return _Lookup(dataset.root, pd.read_parquet(folder / MANIFEST, columns=columns))
 
 
-def _make(data: bytes, size: int, kept: Path) -> tuple[bytes, str]:
+def _make(ws: Workspace, data: bytes, content_hash: str, size: int) -> tuple[bytes, str]:
     image = open_image(data)
     is_pixel_art = max(image.size) <= PIXEL_ART
     copy = small_copy(decode(image, at_least=size), size)
@@ -124,13 +123,5 @@ def _make(data: bytes, size: int, kept: Path) -> tuple[bytes, str]:
         copy.save(stream, "PNG")
         return stream.getvalue(), "image/png"
     made = jpeg(copy)
-    keep(str(kept), made)
+    keep(ws.thumbnails, content_hash, size, made)
     return made, "image/jpeg"
-
-
-def _read_kept(kept: Path) -> bytes | None:
-    try:
-        data = kept.read_bytes()
-    except OSError:
-        return None
-    return data if data.startswith(_JPEG_START) and data.endswith(_JPEG_END) else None

@@ -14,7 +14,7 @@ import pytest
 from PIL import Image
 
 from core.data.datasets import Dataset, index_path
-from core.data.shrink import kept_at
+from core.data.kept import kept
 from core.data.thumbnails import LARGE, THUMB, thumbnail, url
 from core.errors import ImageReadError, InputError
 from core.workspace import Workspace
@@ -111,22 +111,22 @@ def test_a_whole_gallery_at_once_and_a_torn_file_in_the_cache(workspace: Workspa
     with ThreadPoolExecutor(16) as browser:
         answers = set(browser.map(lambda _: thumbnail(workspace, photos.id, wanted, THUMB), range(32)))
     assert len(answers) == 1
-    kept = Path(kept_at(workspace.thumbnails, wanted, THUMB))
-    whole = kept.read_bytes()
-    for torn in (b"", whole[:-1], whole[: len(whole) // 2]):
-        kept.write_bytes(torn)
-        assert thumbnail(workspace, photos.id, wanted, THUMB) in answers
-        assert kept.read_bytes() == whole
+    store = workspace.thumbnails / "thumbnails.sqlite"
+    whole = store.read_bytes()
+    for torn in (b"", b"no database" * 999, whole[: len(whole) // 2]):
+        store.write_bytes(torn)
+        for _ in range(2):
+            assert thumbnail(workspace, photos.id, wanted, THUMB) in answers
 
 
 def test_indexing_keeps_what_would_be_made_on_demand(workspace: Workspace, photos: Dataset) -> None:
-    kept = {path: path.read_bytes() for path in workspace.thumbnails.rglob("*.jpg")}
     large = photos.manifest().query("error.isna() and (width > 64 or height > 64)")
-    assert {path.name for path in kept} == {f"{one}-{THUMB}.jpg" for one in large["content_hash"]}
+    indexed = {one: kept(workspace.thumbnails, one, THUMB) for one in large["content_hash"]}
+    assert indexed and None not in indexed.values()
+    assert not any(kept(workspace.thumbnails, one, LARGE) for one in indexed)
     shutil.rmtree(workspace.thumbnails)
-    for content_hash in large["content_hash"]:
-        thumbnail(workspace, photos.id, content_hash, THUMB)
-    assert kept == {path: path.read_bytes() for path in kept}
+    assert indexed == {one: thumbnail(workspace, photos.id, one, THUMB)[0] for one in indexed}
+    assert indexed == {one: kept(workspace.thumbnails, one, THUMB) for one in indexed}
 
 
 def test_url() -> None:

@@ -1,0 +1,82 @@
+"""Finished thumbnails, kept in one SQLite file: creating a file for each takes longer than making the thumbnail.
+
+A cache: what cannot be kept or read is made again when it is asked for, so nothing here raises.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from collections.abc import Callable
+from contextlib import closing, suppress
+from typing import TypeVar
+
+T = TypeVar("T")
+
+_PATIENCE_S = 10.0  # for another process that is writing
+
+
+class Keeper:
+    """Keeps thumbnails of one size, many at a time; for a process that makes them one after the other."""
+
+    def __init__(self, folder: str | os.PathLike[str], size: int) -> None:
+        self._folder, self._table = folder, f"px{size}"
+        self._waiting: list[tuple[int, bytes]] = []
+
+    def add(self, content_hash: str, data: bytes) -> None:
+        """Keep `data` at the next `flush`."""
+        self._waiting.append((_key(content_hash), data))
+
+    def flush(self) -> None:
+        """Store what was added."""
+        if self._waiting:
+            _with_database(self._folder, self._store)
+            self._waiting = []
+
+    def _store(self, database: sqlite3.Connection) -> None:
+        database.execute(f"CREATE TABLE IF NOT EXISTS {self._table} (hash INTEGER PRIMARY KEY, jpeg BLOB)")
+        database.execute("BEGIN IMMEDIATE")
+        database.executemany(f"INSERT OR REPLACE INTO {self._table} VALUES (?, ?)", self._waiting)
+        database.execute("COMMIT")
+
+
+def keep(folder: str | os.PathLike[str], content_hash: str, size: int, data: bytes) -> None:
+    """Keep one thumbnail."""
+    keeper = Keeper(folder, size)
+    keeper.add(content_hash, data)
+    keeper.flush()
+
+
+def kept(folder: str | os.PathLike[str], content_hash: str, size: int) -> bytes | None:
+    """A kept thumbnail; None where there is none."""
+
+    def find(database: sqlite3.Connection) -> bytes | None:
+        row = database.execute(f"SELECT jpeg FROM px{size} WHERE hash = ?", (_key(content_hash),)).fetchone()
+        return row[0] if row else None
+
+    return _with_database(folder, find) if os.path.exists(_path(folder)) else None
+
+
+def _with_database(folder: str | os.PathLike[str], work: Callable[[sqlite3.Connection], T]) -> T | None:
+    """What `work` gives; None where the store fails it. A damaged store is thrown away."""
+    try:
+        with closing(sqlite3.connect(_path(folder), timeout=_PATIENCE_S, isolation_level=None)) as database:
+            database.execute("PRAGMA journal_mode = WAL")
+            database.execute("PRAGMA synchronous = OFF")  # a power failure may damage it, and that is no loss
+            return work(database)
+    except sqlite3.OperationalError:  # a full disk, a folder that may not be written, a table not made yet
+        return None
+    except sqlite3.DatabaseError:
+        for ending in ("", "-wal", "-shm"):
+            with suppress(OSError):
+                os.unlink(_path(folder) + ending)
+        return None
+
+
+def _path(folder: str | os.PathLike[str]) -> str:
+    return f"{os.fspath(folder)}/thumbnails.sqlite"
+
+
+def _key(content_hash: str) -> int:
+    """SQLite's whole numbers are signed."""
+    return int.from_bytes(bytes.fromhex(content_hash), "big", signed=True)
