@@ -28,17 +28,7 @@ def class_bars(counts: pd.DataFrame, logarithmic: bool, note: str = "") -> go.Fi
     """
     names = display_names(counts["label"].tolist())
     figure = blank_figure("How many images does each class have?", note, "Images", "Class", row_height(len(names)))
-    figure.add_bar(
-        x=counts["images"],
-        y=names,
-        orientation="h",
-        texttemplate="%{x:,}",
-        textposition="outside",
-        cliponaxis=False,
-        customdata=[[place] for place in range(len(names))],
-        hovertemplate="%{y}<br>Images: %{x:,}<extra></extra>",
-        marker_color=PALETTE[0],
-    )
+    _add_rows_of_images(figure, counts["images"], names)
     if logarithmic:
         top = math.log10(max(int(counts["images"].max() or 1), 1)) if len(counts) else 0
         figure.update_xaxes(type="log", range=[-0.3, 1.3 * top + 0.3], dtick=1, tickformat=",d")
@@ -111,17 +101,7 @@ def kind_bars(kinds: pd.DataFrame) -> go.Figure:
         "Which formats and colour modes are there?", "", "Images", "Format, mode", row_height(len(names))
     )
     images = kinds["images"].to_numpy()
-    figure.add_bar(
-        x=images,
-        y=names,
-        orientation="h",
-        texttemplate="%{x:,}",
-        textposition="outside",
-        cliponaxis=False,
-        customdata=[[place] for place in range(len(names))],
-        hovertemplate="%{y}<br>Images: %{x:,}<extra></extra>",
-        marker_color=PALETTE[0],
-    )
+    _add_rows_of_images(figure, images, names)
     figure.update_xaxes(range=_room_for_figures(images), showgrid=True)
     figure.update_layout(dragmode=False)
     return with_class_rows(figure, names)
@@ -268,3 +248,18 @@ def map_points(points: pd.DataFrame, projection: str, note: str) -> go.Figure:
         )
     figure.update_layout(dragmode="lasso", showlegend=True, hovermode="closest")
     return figure
+
+
+def _add_rows_of_images(figure: go.Figure, images: pd.Series | np.ndarray, names: list[str]) -> None:
+    """A bar a name with its number beside it; a click tells the name's place."""
+    figure.add_bar(
+        x=images,
+        y=names,
+        orientation="h",
+        texttemplate="%{x:,}",
+        textposition="outside",
+        cliponaxis=False,
+        customdata=[[place] for place in range(len(names))],
+        hovertemplate="%{y}<br>Images: %{x:,}<extra></extra>",
+        marker_color=PALETTE[0],
+    )

@@ -10,6 +10,8 @@ import subprocess
 import sys
 import threading
 import time
+import traceback
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -209,6 +211,35 @@ class StatusWriter:
                 self._write()
             except DarkroomError as error:  # a full disk must not end the heartbeat for good
                 print(f"heartbeat not written: {error}", file=sys.stderr, flush=True)
+
+
+def carry_out(
+    folder: Path, work: Callable[[StatusWriter], str], stopped: tuple[type[Exception], ...], what: str
+) -> int:
+    """Do a job's work with its status in `folder`, and turn every outcome into a status a reader can trust.
+
+    Args:
+        work: gives the message of success.
+        stopped: what it raises where it ended because it was asked to.
+        what: begins the message of a failure nobody foresaw, such as `Indexing`.
+
+    Returns:
+        The exit status.
+    """
+    exit_status = 0
+    with StatusWriter(folder) as status:
+        try:
+            outcome: dict[str, Any] = {"state": "finished", "message": work(status), "eta_s": 0.0}
+        except stopped as end:
+            outcome = {"state": "stopped", "message": str(end)}
+        except DarkroomError as error:
+            outcome, exit_status = {"state": "failed", "message": str(error)}, error.exit_status
+        except Exception as error:
+            traceback.print_exc()
+            outcome = {"state": "failed", "message": f"{what} failed unexpectedly ({error}); the log says where."}
+            exit_status = 1
+    status.update(**outcome)  # after the heartbeat's end: the last word, and nothing is written after it
+    return exit_status
 
 
 def prepare(folder: Path, message: str = "Waiting to start.", created: float | None = None) -> None:

@@ -10,7 +10,6 @@ import os
 import re
 import shutil
 import sys
-import traceback
 import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -267,32 +266,23 @@ def _shortened(text: str) -> str:
 
 def main(folder: Path) -> int:
     """Do what the request in `folder` asks, with the job's status beside it; gives the exit status."""
-    exit_status = 0
-    with StatusWriter(folder) as status:
-        try:
-            asked = read_json(folder / REQUEST)
-            status.update(phase="writing", message="Writing the images.")
-            exported = export_folders(
-                Workspace.default(),
-                asked["dataset"],
-                asked["target"],
-                asked["arrange"],
-                asked["files"],
-                SplitConfig(**asked["split"]) if asked["split"] else None,
-                on_progress=status.progress,
-                should_stop=lambda: status.stop_requested,
-            )
-            outcome: dict[str, Any] = {"state": "finished", "message": exported.sentence()}
-        except ExportStopped as stopped:
-            outcome = {"state": "stopped", "message": str(stopped)}
-        except DarkroomError as error:
-            outcome, exit_status = {"state": "failed", "message": str(error)}, error.exit_status
-        except Exception as error:
-            traceback.print_exc()
-            outcome = {"state": "failed", "message": f"Writing failed unexpectedly ({error}); the log says where."}
-            exit_status = 1
-    status.update(**outcome)
-    return exit_status
+
+    def work(status: StatusWriter) -> str:
+        asked = read_json(folder / REQUEST)
+        status.update(phase="writing", message="Writing the images.")
+        exported = export_folders(
+            Workspace.default(),
+            asked["dataset"],
+            asked["target"],
+            asked["arrange"],
+            asked["files"],
+            SplitConfig(**asked["split"]) if asked["split"] else None,
+            on_progress=status.progress,
+            should_stop=lambda: status.stop_requested,
+        )
+        return exported.sentence()
+
+    return jobs.carry_out(folder, work, (ExportStopped,), "Writing")
 
 
 ARRANGEMENTS, KINDS_OF_FILES = get_args(Arrange), get_args(Files)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import sys
 import time
-import traceback
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -23,7 +22,7 @@ from core.data.stored import Dataset, dataset_id, describe, folder_name
 from core.data.walk import IntakeStopped
 from core.errors import DarkroomError, InputError
 from core.files import read_json
-from core.jobs import StatusWriter
+from core.jobs import StatusWriter, carry_out
 from core.wording import count, duration
 from core.workspace import Workspace
 
@@ -199,23 +198,12 @@ def _work(folder: Path, status: StatusWriter) -> Dataset:
 
 def main(folder: Path) -> int:
     """Do what the request in `folder` asks, with the job's status beside it; gives the exit status."""
-    exit_status = 0
-    with StatusWriter(folder) as status:
-        try:
-            dataset = _work(folder, status)
-            speed = f"{dataset.images_per_s:,.0f} images/s"
-            message = f"Indexed in {duration(dataset.seconds)}, {speed}."
-            outcome = {"state": "finished", "message": message, "eta_s": 0.0}
-        except (IndexingStopped, IntakeStopped) as stopped:
-            outcome = {"state": "stopped", "message": str(stopped)}
-        except DarkroomError as error:
-            outcome, exit_status = {"state": "failed", "message": str(error)}, error.exit_status
-        except Exception as error:
-            traceback.print_exc()
-            outcome = {"state": "failed", "message": f"Indexing failed unexpectedly ({error}); the log says where."}
-            exit_status = 1
-    status.update(**outcome)  # after the heartbeat's end: the last word, and nothing is written after it
-    return exit_status
+
+    def work(status: StatusWriter) -> str:
+        dataset = _work(folder, status)
+        return f"Indexed in {duration(dataset.seconds)}, {dataset.images_per_s:,.0f} images/s."
+
+    return carry_out(folder, work, (IndexingStopped, IntakeStopped), "Indexing")
 
 
 if __name__ == "__main__":

@@ -11,7 +11,6 @@ import os
 import signal
 import sys
 import time
-import traceback
 from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -30,7 +29,7 @@ from core.data.manifest import usable
 from core.data.neighbours import write_neighbours
 from core.errors import DarkroomError, ImageReadError, InputError
 from core.files import read_json
-from core.jobs import STOP, StatusWriter
+from core.jobs import STOP, StatusWriter, carry_out
 from core.preprocess import PreprocessSpec, normalise, read_pixels
 from core.training.feature_store import FeatureStore
 from core.training.frozen import BACKBONE, HALF, open_engine
@@ -46,6 +45,9 @@ PART_ROWS, PART_S = 4096, 20.0  # a part is written after so many images or seco
 
 class Stopped(Exception):
     """Asked to stop; what was computed is on disk."""
+
+    def __str__(self) -> str:
+        return "Stopped; what was computed is kept, and the next one goes on."
 
 
 def analyse(folder: Path, ws: Workspace, dataset: Dataset, status: StatusWriter) -> Summary:
@@ -214,21 +216,7 @@ def main(folder: Path) -> int:
     # Threads that spin while they wait made t-SNE ten times slower on a machine with other work; read when the first
     # library with OpenMP is loaded, which is later.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-    exit_status = 0
-    with StatusWriter(folder) as status:
-        try:
-            summary = _work(folder, status)
-            outcome = {"state": "finished", "message": in_words(summary), "eta_s": 0.0}
-        except Stopped:
-            outcome = {"state": "stopped", "message": "Stopped; what was computed is kept, and the next one goes on."}
-        except DarkroomError as error:
-            outcome, exit_status = {"state": "failed", "message": str(error)}, error.exit_status
-        except Exception as error:
-            traceback.print_exc()
-            outcome = {"state": "failed", "message": f"The analysis failed unexpectedly ({error}); the log says where."}
-            exit_status = 1
-    status.update(**outcome)  # after the heartbeat's end: the last word, and nothing is written after it
-    return exit_status
+    return carry_out(folder, lambda status: in_words(_work(folder, status)), (Stopped,), "The analysis")
 
 
 def in_words(summary: Summary) -> str:
