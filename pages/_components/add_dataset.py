@@ -18,7 +18,7 @@ from core.wording import bytes_size, count, duration
 from core.workspace import Workspace
 from pages._components import keys
 from pages._components.capture import collect_images
-from pages._components.correct_reading import correct_reading
+from pages._components.correct_reading import correct_reading, reading_again
 from pages._components.guard import fragment, guarded
 from pages._components.labels import dataset_sentence
 from pages._components.text import escape
@@ -128,7 +128,7 @@ def _review(workspace: Workspace, pending_id: str, dataset: Dataset) -> None:
         st.caption(f"This folder is already here as {escape(there.name)}; adding it again brings that up to date.")
     name = st.text_input("Name in Darkroom", value=(there or dataset).name, max_chars=80)
     with st.container(horizontal=True):
-        if st.button("Add dataset", type="primary", icon=":material/add:"):
+        if st.button("Add dataset", type="primary", icon=":material/add:") and not reading_again():
             with guarded():
                 added = accept(workspace, pending_id, name)
                 keys.remember(keys.DATASET, added.id)

@@ -14,6 +14,7 @@ from pages._components.guard import guarded, show_error
 from pages._components.text import escape
 
 _RECOGNISE = "recognise it"
+_ASKED = "read-again"  # in the session's state, because a next click may end the script before it gets to the button
 _ROLES = {"path": "Paths", "label": "Labels", "split": "Split", "group": "Group"}
 
 
@@ -35,11 +36,22 @@ def correct_reading(workspace: Workspace, pending_id: str, understood: Reading |
         chosen = _pattern(now, names)
     elif layout == "table":
         chosen = _table(now, columns)
-    if st.button("Read again", icon=":material/refresh:"):
+    st.button("Read again", icon=":material/refresh:", on_click=_ask)
+    if reading_again():
+        del st.session_state[_ASKED]
         with guarded():
             reading = Reading(layout=None if layout == _RECOGNISE else layout, **chosen)  # type: ignore[arg-type]
             resume(workspace, pending_id, reading)
             st.rerun()
+
+
+def reading_again() -> bool:
+    """Whether the images are to be read again, so that what was found counts no more."""
+    return _ASKED in st.session_state
+
+
+def _ask() -> None:
+    st.session_state[_ASKED] = True
 
 
 def _pattern(now: Reading, names: list[str]) -> dict[str, str]:

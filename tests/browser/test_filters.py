@@ -71,7 +71,7 @@ def test_a_bar_that_is_clicked_filters_the_images(server: Server, visit: Visit, 
     visitor.choose("Filter by", "Path")
     visitor.tab.get_by_role("textbox", name="Path contains").fill("WIDE")
     visitor.tab.keyboard.press("Enter")
-    visitor.sees("4 of 19 images")
+    expect(visitor.gallery("gallery")).to_have_count(4)
     visitor.tab.keyboard.press("Escape")
     visitor.gallery("gallery").nth(1).click()
     visitor.sees("2 of 4")
