@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Literal, get_args, get_origin
+from difflib import get_close_matches
+from typing import Annotated, Any, Literal, get_args, get_origin
 
 from annotated_types import Ge, Gt, Le, Lt
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 from pydantic.fields import FieldInfo
 
+from core.architectures import OFFERED, OWN, TIMM, is_known
 from core.errors import InputError
 
 MAX_SEED = 2**31 - 1
@@ -76,20 +78,53 @@ class PreprocessConfig(_Group):
     )
 
 
+def _known_architecture(name: str) -> str:
+    if not is_known(name):
+        raise ValueError("no such network")
+    return name
+
+
 class ModelConfig(_Group):
     """The network and where its weights start."""
 
-    architecture: Literal["tf_efficientnet_lite0", "resnet18", "small_cnn"] = Field(
+    architecture: Annotated[str, AfterValidator(_known_architecture)] = Field(
         "tf_efficientnet_lite0",
-        description="tf_efficientnet_lite0: strong and light, weights included. resnet18: the classic. "
-        "small_cnn: three blocks for small images, trained from scratch.",
+        description="tf_efficientnet_lite0: strong and light, weights included. fast_cnn: learns small images from "
+        "nothing. resnet18: the classic. Any other of torchvision's, or timm: and one of timm's names.",
+        json_schema_extra={"offered": list(OFFERED), "prefix": TIMM},
     )
-    weights: Literal["pretrained", "random"] = Field(
-        "pretrained", description="pretrained starts from ImageNet and needs few images; random starts from nothing."
+    weights: Literal["pretrained", "random", "run", "file"] = Field(
+        "pretrained",
+        description="pretrained starts from ImageNet and needs few images; random starts from nothing; run and file go "
+        "on from what weights_from names.",
     )
-    tune: Literal["head", "all"] = Field(
+    weights_from: str = Field(
+        "",
+        max_length=1000,
+        description="An earlier run's id, or a path to a safetensors or PyTorch file of tensors. What does not fit, "
+        "such as the last layer for other classes, is listed and starts anew.",
+    )
+    init: Literal["kaiming", "xavier"] = Field(
+        "kaiming", description="How random weights are drawn: kaiming suits ReLU networks, xavier is older."
+    )
+    tune: Literal["head", "last", "all", "gradual"] = Field(
         "head",
-        description="head trains the last layer on features computed once (seconds); all trains every layer (slower).",
+        description="head trains the last layer on features computed once (seconds); last also the last tune_stages "
+        "stages; all trains every layer (slower); gradual starts with the head and wakes one more stage after another.",
+    )
+    tune_stages: int = Field(1, ge=1, le=50, description="Stages before the head that learn too (tune = last only).")
+    unfreeze_every: int = Field(
+        2, ge=1, le=100, description="Epochs until the next stage begins to learn (tune = gradual only)."
+    )
+    stage_rate: float = Field(
+        1.0,
+        gt=0,
+        le=1,
+        description="Each stage learns at this share of the learning rate of the one after it: below 1, what the "
+        "first layers have learned is kept longer.",
+    )
+    head_units: int = Field(
+        0, ge=0, le=8192, description="Units of a hidden layer in the head. 0: none, the head is linear."
     )
     dropout: float = Field(
         0.2, ge=0, lt=1, description="Share of features hidden from the head at each step. More restrains over-fitting."
@@ -97,16 +132,54 @@ class ModelConfig(_Group):
 
 
 class AugmentConfig(_Group):
-    """Random changes to training images, so that the network does not learn their exact pixels. Needs tune = all."""
+    """Random changes to training images, so that the network does not learn their exact pixels.
 
+    With tune = head they need views of at least 1.
+    """
+
+    crop_scale: float = Field(
+        1.0,
+        gt=0,
+        le=1,
+        description="Cut out a random part of at least this share of the area and enlarge it to the whole. 1: never.",
+    )
     horizontal_flip: bool = Field(
         False, description="Mirror half of the images. Not for digits, letters or anything handed."
+    )
+    vertical_flip: bool = Field(
+        False,
+        description="Turn half of the images upside down. For images without an up, such as cells or aerial views.",
     )
     shift: float = Field(0.0, ge=0, le=0.5, description="Move images by up to this share of their side.")
     zoom: float = Field(0.0, ge=0, le=0.5, description="Enlarge or shrink images by up to this share.")
     rotate_degrees: float = Field(0.0, ge=0, le=180, description="Turn images by up to this many degrees either way.")
     brightness: float = Field(0.0, ge=0, le=0.9, description="Brighten or darken images by up to this share.")
     contrast: float = Field(0.0, ge=0, le=0.9, description="Strengthen or flatten contrast by up to this share.")
+    saturation: float = Field(0.0, ge=0, le=0.9, description="Strengthen or fade colours by up to this share.")
+    hue: float = Field(0.0, ge=0, le=0.5, description="Move colours round the colour circle by up to this share of it.")
+    policy: Literal["none", "randaugment", "trivialaugment"] = Field(
+        "none",
+        description="A published mixture of changes: randaugment draws two at the strength below, trivialaugment one "
+        "at any strength.",
+    )
+    policy_strength: int = Field(9, ge=1, le=30, description="Strength of randaugment; 9 is its authors' choice.")
+    erasing: float = Field(0.0, ge=0, le=1, description="Share of images in which a random rectangle is blanked out.")
+    mixup: float = Field(
+        0.0, ge=0, le=5, description="Blend pairs of images and labels; the alpha of MixUp, 0.2 is usual. 0: never."
+    )
+    cutmix: float = Field(
+        0.0,
+        ge=0,
+        le=5,
+        description="Paste a part of another image and mix the labels; the alpha of CutMix, 1 is usual. 0: never. "
+        "With mixup too, each batch draws one of the two.",
+    )
+    views: int = Field(
+        0,
+        ge=0,
+        le=50,
+        description="With tune = head: how many changed copies of each training image get features besides its own.",
+    )
 
 
 class OptimConfig(_Group):
@@ -115,40 +188,84 @@ class OptimConfig(_Group):
     epochs: int = Field(
         30, ge=1, le=1000, description="Passes over the training images. Early stopping may end sooner."
     )
-    batch_size: int = Field(32, ge=1, le=4096, description="Images a step. Larger is faster and needs more memory.")
-    optimizer: Literal["adamw", "adam", "sgd"] = Field(
+    batch_size: int = Field(32, ge=1, le=4096, description="Images at once. Larger is faster and needs more memory.")
+    accumulate: int = Field(
+        1,
+        ge=1,
+        le=1024,
+        description="Batches whose gradients make one step: large steps with the memory of small ones.",
+    )
+    optimizer: Literal["adamw", "adam", "sgd", "rmsprop", "muon"] = Field(
         "adamw",
-        description="adamw suits most cases; sgd with momentum can end better when every layer is trained long.",
+        description="adamw suits most cases; sgd with Nesterov momentum can end better when every layer is trained "
+        "long; muon learns fast from nothing and gives layers that are not matrices to adamw.",
     )
     learning_rate: float = Field(1e-3, gt=0, le=10, description="Size of a step. Too large diverges, too small crawls.")
     weight_decay: float = Field(
         1e-2, ge=0, le=1, description="Pull of weights towards zero. More restrains over-fitting."
     )
-    momentum: float = Field(0.9, ge=0, lt=1, description="Share of the last step kept in the next one (sgd only).")
+    momentum: float = Field(
+        0.9, ge=0, lt=1, description="Share of the last step kept in the next (sgd, rmsprop, muon)."
+    )
+    loss: Literal["cross_entropy", "focal"] = Field(
+        "cross_entropy", description="focal pays more heed to images that are still answered wrongly."
+    )
+    focal_gamma: float = Field(2.0, ge=0, le=10, description="How much more (loss = focal). 0 is cross-entropy.")
     label_smoothing: float = Field(
         0.0, ge=0, lt=1, description="Share of certainty taken off each label. A little calms over-confident answers."
+    )
+    class_weights: Literal["none", "balanced"] = Field(
+        "none", description="balanced lets mistakes on rare classes cost more, so that all classes weigh the same."
+    )
+    sampler: Literal["shuffled", "balanced"] = Field(
+        "shuffled", description="balanced shows rare classes more often, so that all are seen equally."
+    )
+    clip_norm: float = Field(
+        0.0,
+        ge=0,
+        le=1000,
+        description="Longest gradient allowed; longer ones are shortened. Steadies training. 0: none.",
+    )
+    ema_decay: float = Field(
+        0.0,
+        ge=0,
+        lt=1,
+        description="Average the weights over steps, keeping this share of the average at each; the average is what is "
+        "validated and kept. 0.999 suits long runs. 0: no average.",
     )
 
 
 class ScheduleConfig(_Group):
     """How the learning rate moves over the run."""
 
-    kind: Literal["cosine", "constant"] = Field(
-        "cosine", description="cosine lowers the learning rate smoothly to zero; constant leaves it."
+    kind: Literal["cosine", "constant", "step", "multistep", "onecycle", "plateau"] = Field(
+        "cosine",
+        description="cosine lowers the learning rate smoothly to zero; constant leaves it; step and multistep multiply "
+        "it by gamma at epochs; onecycle raises it, then lowers it to zero; plateau lowers it when nothing improves.",
     )
     warmup_fraction: float = Field(
         0.05,
         ge=0,
         le=0.5,
-        description="Share of all steps in which the learning rate climbs from zero. Steadies the start.",
+        description="Share of all steps in which the learning rate climbs from zero. Steadies the start. With onecycle "
+        "the share of the climb.",
+    )
+    gamma: float = Field(0.1, gt=0, lt=1, description="What the rate is multiplied by (step, multistep, plateau).")
+    step_epochs: int = Field(10, ge=1, le=1000, description="Epochs between two steps (kind = step).")
+    milestones: str = Field(
+        "", max_length=200, description="Epochs after which the rate is lowered, such as 30, 60 (kind = multistep)."
+    )
+    plateau_patience: int = Field(
+        3, ge=0, le=1000, description="Epochs without improvement before the rate is lowered (kind = plateau)."
     )
 
 
 class StopConfig(_Group):
     """When to end before the last epoch. The best epoch's weights are kept in any case."""
 
-    monitor: Literal["val_loss", "val_accuracy"] = Field(
-        "val_loss", description="Which validation figure names the best epoch."
+    monitor: Literal["val_loss", "val_accuracy", "val_balanced_accuracy"] = Field(
+        "val_loss",
+        description="Which validation figure names the best epoch; val_balanced_accuracy counts every class the same.",
     )
     patience: int = Field(
         8, ge=0, le=1000, description="Epochs without improvement before stopping. 0 never stops early."
@@ -160,8 +277,26 @@ class RuntimeConfig(_Group):
     """Where and how reproducibly the run computes."""
 
     seed: int = Field(0, ge=0, le=MAX_SEED, description="Fixes initial weights, order and augmentation of this run.")
+    deterministic: bool = Field(
+        False, description="The same settings give the same weights to the last bit, at some cost in speed on a GPU."
+    )
     device: Literal["auto", "cpu", "cuda"] = Field(
         "auto", description="auto takes the GPU where there is one, else the CPU."
+    )
+    processes: int = Field(
+        1, ge=1, le=64, description="Training processes that share each batch, one a GPU. For a machine with several."
+    )
+    precision: Literal["auto", "float32", "bf16", "fp16"] = Field(
+        "auto",
+        description="Number format while learning: auto takes bf16 on GPUs that have it, fp16 on older ones, else "
+        "float32.",
+    )
+    channels_last: Literal["auto", "on", "off"] = Field(
+        "auto", description="Memory order of images; on is often faster for convolutions. auto decides by device."
+    )
+    compile: Literal["auto", "on", "off"] = Field(
+        "auto",
+        description="torch.compile: a minute's wait, then faster steps. auto uses it on a GPU for runs long enough.",
     )
     num_workers: int = Field(
         2, ge=0, le=64, description="Processes that decode images when they do not all fit in memory."
@@ -170,7 +305,13 @@ class RuntimeConfig(_Group):
         0.4,
         gt=0,
         le=0.9,
-        description="Share of free memory that decoded images may fill; beyond it they are read every epoch.",
+        description="Share of free memory that decoded images may fill; beyond it they are kept on disk.",
+    )
+    disk_cache_gb: float = Field(
+        20.0,
+        ge=0,
+        le=10000,
+        description="Most disk for decoded images where memory is too small, in GB. 0: read the files every epoch.",
     )
 
 
@@ -221,6 +362,7 @@ class Knob:
         path: `group.field`.
         kind: the type of its value.
         choices: allowed values of a choice, else empty.
+        offered: values to choose from where others are allowed too; `prefix` begins those.
         low, high: bounds of a number, None where there is none.
         low_open, high_open: whether the bound itself is excluded.
     """
@@ -230,6 +372,8 @@ class Knob:
     default: Any
     help: str
     choices: tuple[str, ...] = ()
+    offered: tuple[str, ...] = ()
+    prefix: str = ""
     low: float | None = None
     high: float | None = None
     low_open: bool = False
@@ -249,6 +393,8 @@ class Knob:
         """The allowed values in words: `pad, crop`, `1 to 4096`, `more than 0, at most 10`."""
         if self.choices:
             return " or ".join(self.choices)
+        if self.offered:
+            return f"one of {len(self.offered)} names, or {self.prefix}NAME"
         if self.kind is bool:
             return "true or false"
         words = []
@@ -318,19 +464,54 @@ def conflicts(config: TrainConfig) -> list[str]:
         found.append("split.group_pattern is empty: group_by = pattern needs a regular expression")
     if split.group_by != "pattern" and split.group_pattern:
         found.append(f"split.group_pattern has no effect with group_by = {split.group_by}: empty it or use pattern")
-    if model.architecture == "small_cnn" and model.weights == "pretrained":
-        found.append("model.weights = pretrained: small_cnn has no pretrained weights; use random")
-    if model.architecture == "small_cnn" and model.tune == "head":
-        found.append("model.tune = head: small_cnn starts from nothing, so every layer must learn; use all")
-    if model.tune == "all" and config.optim.batch_size == 1:
+    name, optim, schedule, runtime = model.architecture, config.optim, config.schedule, config.runtime
+    if name in OWN and model.weights == "pretrained":
+        found.append(f"model.weights = pretrained: {name} has no pretrained weights; use random, run or file")
+    if model.weights == "random" and model.tune != "all":
+        found.append(f"model.tune = {model.tune}: the network starts from nothing, so every layer must learn; use all")
+    if model.weights in ("run", "file") and not model.weights_from:
+        found.append(f"model.weights_from is empty: weights = {model.weights} needs a run's id or a file's path")
+    if model.tune != "head" and optim.batch_size == 1:
         found.append("optim.batch_size = 1: batch normalisation needs more than one image a step; use at least 2")
-    moved = [f"augment.{name}" for name, value in config.augment.model_dump().items() if value]
-    if model.tune == "head" and moved:
+    if optim.class_weights == "balanced" and optim.sampler == "balanced":
+        found.append("optim.sampler = balanced and class_weights = balanced correct the same twice; use one of them")
+    if schedule.kind == "multistep":
+        found += _milestone_problems(schedule.milestones)
+    changed = _augmentations(config.augment)
+    if model.tune == "head" and changed and not config.augment.views:
         found.append(
-            f"{', '.join(moved)}: features are computed once when model.tune = head, so augmentation has no effect; "
-            "use model.tune = all or set them to zero"
+            f"{', '.join(changed)}: features are computed once when model.tune = head, so augmentation has no effect; "
+            "set augment.views, use model.tune = all, or leave the images unchanged"
         )
+    if model.tune == "head" and config.augment.views and not changed:
+        found.append("augment.views has no effect without a change to make; set it to 0 or choose one")
+    if model.tune != "head" and config.augment.views:
+        found.append("augment.views is for model.tune = head alone; set it to 0")
+    if runtime.processes > 1 and model.tune == "head":
+        found.append("runtime.processes: a head on ready features trains in seconds in one process; use 1")
     return found
+
+
+def milestones(text: str) -> list[int]:
+    """`30, 60` as numbers of epochs; raises `ValueError` where it is anything else."""
+    found = [int(part) for part in text.replace(",", " ").split()]
+    if any(epoch < 1 for epoch in found) or found != sorted(set(found)):
+        raise ValueError("not rising")
+    return found
+
+
+def _milestone_problems(text: str) -> list[str]:
+    try:
+        return [] if milestones(text) else ["schedule.milestones is empty: multistep needs epochs, such as 30, 60"]
+    except ValueError:
+        return [f"schedule.milestones = {text!r}: allowed are rising numbers of epochs, such as 30, 60"]
+
+
+def _augmentations(augment: AugmentConfig) -> list[str]:
+    """The changes that are switched on, by path."""
+    blank = AugmentConfig()
+    aside = ("views", "policy_strength")
+    return [f"augment.{name}" for name, value in augment if name not in aside and value != getattr(blank, name)]
 
 
 def _validated(nested: Any, problems: list[str]) -> TrainConfig:
@@ -342,7 +523,9 @@ def _validated(nested: Any, problems: list[str]) -> TrainConfig:
         for detail in error.errors():
             path = ".".join(str(part) for part in detail["loc"][:2])
             allowed = by_path[path].allowed if path in by_path else detail["msg"]
-            problems.append(f"{path} = {detail['input']!r}: allowed is {allowed}")
+            meant = get_close_matches(str(detail["input"]), by_path[path].offered, 3) if path in by_path else []
+            hint = f"; close to it: {', '.join(meant)}" if meant else ""
+            problems.append(f"{path} = {detail['input']!r}: allowed is {allowed}{hint}")
     if config is not None:
         problems += conflicts(config)
     if problems or config is None:
@@ -369,7 +552,9 @@ def _knob(path: str, field: FieldInfo) -> Knob:
             bounds |= {"high": mark.lt, "high_open": True}
     kind = str if choices else field.annotation
     assert isinstance(kind, type)
-    return Knob(path, kind, field.default, field.description or "", choices, **bounds)
+    extra = field.json_schema_extra if isinstance(field.json_schema_extra, dict) else {}
+    offered, prefix = tuple(map(str, extra.get("offered") or ())), str(extra.get("prefix") or "")  # type: ignore
+    return Knob(path, kind, field.default, field.description or "", choices, offered, prefix, **bounds)
 
 
 def _plain(number: float) -> str:

@@ -36,11 +36,11 @@ def test_saved_settings_come_back_the_same() -> None:
 
 def test_all_mistakes_are_told_at_once_with_what_is_allowed() -> None:
     with pytest.raises(InputError) as caught:
-        build_config({"optim.epochs": "0", "optim.learning_rate": "fast", "model.architecture": "vgg", "no.such": 1})
+        build_config({"optim.epochs": "0", "optim.learning_rate": "fast", "model.architecture": "vgg_16", "no.such": 1})
     text = str(caught.value)
     assert "optim.epochs = '0': allowed is at least 1, at most 1000" in text
     assert "optim.learning_rate = 'fast': allowed is more than 0, at most 10" in text
-    assert "tf_efficientnet_lite0 or resnet18 or small_cnn" in text
+    assert "model.architecture = 'vgg_16': allowed is one of 86 names, or timm:NAME; close to it: vgg16" in text
     assert "there is no setting no.such" in text
 
 
