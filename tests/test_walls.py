@@ -17,6 +17,8 @@ SOURCES = [REPOSITORY / "app.py", *PAGES, *CORE]
 # The worker is where the rooms meet; no module imports it, so it closes no circle.
 PROGRAMS = {"core.training.worker", "core.training.job", "core.__main__", "core.docs"}
 FOUNDATION = {
+    "core.architectures",
+    "core.schedule",
     "core.preprocess",
     "core.workspace",
     "core.config",
