@@ -16,9 +16,11 @@ from pathlib import Path
 
 import pandas as pd
 
+from core.data.checks import MEASURES_VERSION
 from core.data.manifest import COLUMNS
 from core.data.probe import FIELDS, Facts
 
+FOUND = ["path", *FIELDS, "measured_by"]  # columns of these tables
 _EVERY_S = 2.0
 
 
@@ -50,7 +52,7 @@ class Checkpoint:
         self._written = time.monotonic()
 
     def table(self) -> pd.DataFrame:
-        """All that was added: path and the columns of `core.data.probe.FIELDS`."""
+        """All that was added: the columns of `FOUND`."""
         block = facts_table(self._paths, self._rows)
         return pd.concat([*self._blocks, block], ignore_index=True)
 
@@ -59,7 +61,7 @@ class Checkpoint:
         blocks = []
         for place in sorted(self._folder.glob("*.parquet")) if self._folder and self._folder.is_dir() else []:
             with suppress(OSError, ValueError, KeyError):  # half written: pyarrow's own errors are ValueErrors
-                blocks.append(typed(pd.read_parquet(place, columns=["path", *FIELDS])))
+                blocks.append(typed(pd.read_parquet(place, columns=FOUND)))
         return pd.concat(blocks, ignore_index=True) if blocks else None
 
     def remove(self) -> None:
@@ -79,7 +81,7 @@ class Checkpoint:
 
 def facts_table(paths: Sequence[str], rows: Sequence[tuple[object, ...]]) -> pd.DataFrame:
     """One row a file, in the manifest's types."""
-    return typed(pd.DataFrame(rows, columns=list(FIELDS)).assign(path=list(paths)))
+    return typed(pd.DataFrame(rows, columns=list(FIELDS)).assign(path=list(paths), measured_by=MEASURES_VERSION))
 
 
 def typed(frame: pd.DataFrame) -> pd.DataFrame:

@@ -1,8 +1,14 @@
-"""The quality checks: what each is called, means for training, and the score below which an image is flagged."""
+"""The quality checks: what each is called, means for training, and the score below which an image is flagged.
+
+Also the versions of how images are measured and scored: a manifest made by another one is brought up to date.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+
+MEASURES_VERSION = 2  # goes up when `core.data.quality` measures otherwise: all files are then read again
+SCORES_VERSION = 2  # goes up when `core.data.scores` or `duplicates` judge otherwise: then nothing is answered unread
 
 
 @dataclass(frozen=True)

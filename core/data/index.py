@@ -11,10 +11,11 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from core.data.checkpoint import Checkpoint, typed
+from core.data.checkpoint import FOUND, Checkpoint, typed
+from core.data.checks import MEASURES_VERSION
 from core.data.intake import PHASES, Source, take_in, write_refused
 from core.data.manifest import read_manifest, require_two_classes, usable, with_all_columns, write_manifest
-from core.data.probe import FIELDS, Facts
+from core.data.probe import Facts
 from core.data.readers import ReadingStopped, read_files
 from core.data.scores import scored
 from core.data.sources import Reading, Recognised, recognise
@@ -127,15 +128,17 @@ def index_into(
 
 
 def _unchanged(root: Path, paths: list[str], earlier: Sequence[pd.DataFrame | None]) -> pd.DataFrame:
-    """What earlier tables hold of readable files that have not been touched since; the first table goes first."""
-    columns = ["path", *FIELDS]
+    """What earlier tables hold of readable files that have not been touched since; the first table goes first.
+
+    What another version of the measures found is not taken over.
+    """
     tables = [
-        table.loc[table["error"].isna() & table["brightness"].notna(), columns]
+        table.loc[table["error"].isna() & (table["measured_by"] == MEASURES_VERSION), FOUND]
         for table in earlier
         if table is not None
     ]
     if not tables:
-        return typed(pd.DataFrame({name: [] for name in columns}))
+        return typed(pd.DataFrame({name: [] for name in FOUND}))
     known = pd.concat(tables, ignore_index=True)
     known = known[known["path"].isin(paths)]
     stats = np.array([_size_and_mtime(f"{root}/{path}") for path in known["path"].tolist()], np.int64).reshape(-1, 2)

@@ -44,6 +44,7 @@ COLUMNS: dict[str, str] = {
     "std_r": "float32",
     "std_g": "float32",
     "std_b": "float32",
+    "measured_by": "int32",  # version of the measures above, `core.data.checks.MEASURES_VERSION`; -1 not known
     "duplicate_group": "int32",  # files of the same bytes have the same number; -1 where there is no other
     "near_group": "int32",  # images that look the same, those of the same bytes included; -1 where there is no other
     **{f"{check.name}_score": "float32" for check in CHECKS},  # 1 is fine, 0 the worst; NaN where it does not apply

@@ -1,8 +1,8 @@
 """Answers at once what indexing a folder again would say where nothing in it has changed; without pandas.
 
 Opening the manifest alone takes longer than looking at some thousand files. After indexing, what was answered is noted
-with a digest of the names, sizes and times of all files; while that digest and the stored dataset are the same, so is
-the answer.
+with a digest of the names, sizes and times of all files; while that digest, the stored dataset and the way images are
+measured and judged are the same, so is the answer.
 """
 
 from __future__ import annotations
@@ -16,11 +16,13 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from core.data.checks import MEASURES_VERSION, SCORES_VERSION
 from core.data.walk import find_images
 from core.errors import DarkroomError
 from core.files import read_json, write_json
 from core.workspace import Workspace
 
+_JUDGED_BY = [MEASURES_VERSION, SCORES_VERSION]
 _OF_THE_DATASET = ("manifest.parquet", "dataset.json", "edits.jsonl")
 
 
@@ -34,7 +36,8 @@ def note(ws: Workspace, path: str, answer: dict[str, Any]) -> None:
     digest = _digest(path)
     folder = Path(answer["manifest"]).parent
     if digest:
-        write_json(_place(ws, path), {"digest": digest, "stored": _stored(folder), "answer": answer}, durable=False)
+        known = {"digest": digest, "stored": _stored(folder), "judged_by": _JUDGED_BY, "answer": answer}
+        write_json(_place(ws, path), known, durable=False)
 
 
 def noted(ws: Workspace, path: str) -> dict[str, Any] | None:
@@ -42,7 +45,8 @@ def noted(ws: Workspace, path: str) -> dict[str, Any] | None:
     began = time.perf_counter()
     with suppress(DarkroomError, OSError, KeyError, TypeError):
         known = read_json(_place(ws, path))
-        if known and known["stored"] == _stored(Path(known["answer"]["manifest"]).parent):
+        current = known and known["judged_by"] == _JUDGED_BY
+        if known and current and known["stored"] == _stored(Path(known["answer"]["manifest"]).parent):
             if known["digest"] == _digest(path):
                 answer: dict[str, Any] = known["answer"]
                 seconds = time.perf_counter() - began

@@ -12,8 +12,9 @@ import psutil
 import pytest
 from PIL import Image
 
+from core.data.checks import MEASURES_VERSION
 from core.data.index import IndexingStopped, build_manifest
-from core.data.manifest import COLUMNS, fingerprint, read_manifest, usable, write_manifest
+from core.data.manifest import COLUMNS, fingerprint, read_manifest, usable, with_all_columns, write_manifest
 from core.data.probe import Facts, probe
 from core.data.readers import CHUNK, FEW, ReadingStopped, read_files
 from core.data.sources import recognise
@@ -74,6 +75,18 @@ def test_unchanged_files_are_not_read_again(image_folder: Callable[..., Path]) -
     assert new.loc["cat/0004.png", ["width", "height", "mode"]].tolist() == [9, 7, "L"]
     assert set(new.index) - set(old.index) == {"dog/new.png"}
     assert set(old.index) - set(new.index) == {"cat/0005.png"}
+
+
+def test_files_measured_by_another_version_are_read_again(image_folder: Callable[..., Path]) -> None:
+    root = image_folder()
+    first = build_manifest(recognise(root)).assign(entropy=np.float32(0.125))
+    assert build_manifest(recognise(root), previous=first)["entropy"].eq(0.125).all()
+    older = first.assign(measured_by=np.where(first["label"] == "cat", MEASURES_VERSION - 1, MEASURES_VERSION))
+    again = build_manifest(recognise(root), previous=older.astype({"measured_by": "int32"}))
+    assert (again["entropy"].eq(0.125) == (again["label"] != "cat")).all()
+    assert again["measured_by"].eq(MEASURES_VERSION).all()
+    without = with_all_columns(first.drop(columns="measured_by"))  # a manifest from before there was a version
+    assert not build_manifest(recognise(root), previous=without)["entropy"].eq(0.125).any()
 
 
 def test_a_file_that_could_not_be_read_is_tried_again(image_folder: Callable[..., Path]) -> None:

@@ -14,7 +14,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from core.data import checkpoint
+from core.data import checkpoint, unchanged
 from core.data.checkpoint import Checkpoint
 from core.data.datasets import dataset_id, index_path
 from core.data.edits import exclude
@@ -134,7 +134,9 @@ def test_an_unchanged_folder_is_answered_at_once(workspace: Workspace, image_fol
     assert not set(done.stderr.split()) & {"pandas", "pyarrow", "numpy", "pydantic"}
 
 
-def test_whatever_changed_is_noticed(workspace: Workspace, image_folder: Callable[..., Path]) -> None:
+def test_whatever_changed_is_noticed(
+    workspace: Workspace, image_folder: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
     root = image_folder()
     dataset = index_path(workspace, root)
     answer = {"num_images": 16, "num_errors": 0, "manifest": str(dataset.folder / "manifest.parquet")}
@@ -151,6 +153,8 @@ def test_whatever_changed_is_noticed(workspace: Workspace, image_folder: Callabl
     assert not noted_after(lambda: (root / "readme.txt").touch())
     assert not noted_after(lambda: (root / "empty").mkdir())
     assert not noted_after(lambda: exclude(workspace, dataset.id, ["cat/0001.png"], "blurred"))
+    with monkeypatch.context() as patch:
+        assert not noted_after(lambda: patch.setattr(unchanged, "_JUDGED_BY", [0, 0]))
     assert not noted_after((dataset.folder / "manifest.parquet").unlink)
     (root / "labels.csv").touch()  # what is in it is not seen from its name
     note(workspace, str(root), answer)
