@@ -12,11 +12,12 @@ import json
 import os
 import signal
 import sys
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from core.data.kept import Keeper
-from core.data.quality import Measures, measure
-from core.data.shrink import PIXEL_ART, THUMB, jpeg, small_copy
+from core.data.quality import Measures, Sketch, measure, sketch
+from core.data.shrink import PIXEL_ART, THUMB, jpeg, thumbnail_of
 from core.errors import ImageReadError
 from core.preprocess import decode, open_image
 
@@ -51,23 +52,35 @@ def content_hash(data: bytes) -> str:
 
 
 def probe(path: str, thumbnails: Keeper | None = None) -> Facts:
-    """Read and decode one file; a file that cannot be read gives facts with `error` set, never an exception.
+    """`probe_all` of one file."""
+    return probe_all([path], thumbnails)[0]
+
+
+def probe_all(paths: Sequence[str], thumbnails: Keeper | None = None) -> list[Facts]:
+    """Read and decode some files; one that cannot be read gives facts with `error` set, never an exception.
 
     Width and height are those of the upright image; mode and format those of the file.
 
     Args:
-        thumbnails: keeps the image's thumbnail; None where it is to be made when first asked for.
+        thumbnails: keeps the images' thumbnails; None where they are to be made when first asked for.
     """
+    looked = [_look(path, thumbnails) for path in paths]
+    measured = iter(measure([drawn for _, drawn in looked if drawn]))
+    return [facts._replace(measures=next(measured)) if drawn else facts for facts, drawn in looked]
+
+
+def _look(path: str, thumbnails: Keeper | None) -> tuple[Facts, Sketch | None]:
+    """All facts but the measures, and what those are made of."""
     facts = Facts()
     try:
         with open(path, "rb", buffering=0) as stream:
             about = os.fstat(stream.fileno())
             facts = Facts(num_bytes=about.st_size, mtime_ns=about.st_mtime_ns)
             if about.st_size > MAX_BYTES:
-                return facts._replace(error=f"Too large to open safely: {about.st_size / 1e9:.1f} GB.")
+                return facts._replace(error=f"Too large to open safely: {about.st_size / 1e9:.1f} GB."), None
             data = stream.read()
     except OSError as error:
-        return facts._replace(error=_in_words(error))
+        return facts._replace(error=_in_words(error)), None
     facts = facts._replace(content_hash=content_hash(data))
     try:
         image = open_image(data)
@@ -77,18 +90,18 @@ def probe(path: str, thumbnails: Keeper | None = None) -> Facts:
         upright = decode(image, at_least=THUMB)
         if image.getexif().get(_ORIENTATION) in _LYING:
             width, height = height, width
-        small = small_copy(upright, THUMB)
-        measures = measure(upright, small)
+        small = thumbnail_of(upright)
+        drawn = sketch(upright, small)
     except ImageReadError as error:
         if isinstance(error.__cause__, MemoryError):
-            return facts._replace(error="There is not enough memory to decode it.")
-        return facts._replace(error=error.message)
+            return facts._replace(error="There is not enough memory to decode it."), None
+        return facts._replace(error=error.message), None
     except MemoryError:
-        return facts._replace(error="There is not enough memory to decode it.")
+        return facts._replace(error="There is not enough memory to decode it."), None
     assert facts.content_hash
     if thumbnails and max(width, height) > PIXEL_ART:
         thumbnails.add(facts.content_hash, jpeg(small))
-    return facts._replace(width=width, height=height, mode=mode, format=image.format, measures=measures)
+    return facts._replace(width=width, height=height, mode=mode, format=image.format), drawn
 
 
 def serve(root: str, thumbnails: str | None) -> None:
@@ -96,7 +109,7 @@ def serve(root: str, thumbnails: str | None) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
     keeper = Keeper(thumbnails, THUMB) if thumbnails else None
     for line in sys.stdin:
-        answers = [probe(os.path.join(root, path), keeper) for path in json.loads(line)]
+        answers = probe_all([os.path.join(root, path) for path in json.loads(line)], keeper)
         if keeper:
             keeper.flush()
         print(json.dumps(answers, separators=(",", ":")), flush=True)

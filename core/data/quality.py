@@ -6,6 +6,7 @@ read images load nothing else; and frugal, as a million images pass here: each a
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -21,6 +22,7 @@ _FAR = 4  # pixels
 _LEAST_CONTRAST = 0.012  # standard deviation of brightness below which there is no structure to compare
 _LEAST_SIDE = 12  # pixels; in fewer the same digit written twice is as alike as a picture and its copy
 _LUMA = np.array([0.299, 0.587, 0.114], np.float32)  # ITU-R BT.601
+_LUMA_WHOLE = np.array([19595, 38470, 7471])  # the same times 2**16
 _OPPONENTS = np.array([[1, -1, 0], [0.5, 0.5, -1]], np.float32)  # red - green, yellow - blue
 
 
@@ -52,35 +54,77 @@ class Measures(NamedTuple):
     std_b: float | None = None
 
 
-def measure(upright: Image.Image, small: Image.Image) -> Measures:
-    """Everything at once.
+class Sketch(NamedTuple):
+    """What is kept of an image until several are measured at once: numpy's calls cost more than their arithmetic.
+
+    Attributes:
+        pixels: a sample of RGB pixels, uint8 (number, 3).
+    """
+
+    perceptual_hash: str | None
+    sharpness: float | None
+    pixels: np.ndarray
+
+
+def sketch(upright: Image.Image, small: Image.Image) -> Sketch:
+    """What `measure` needs of one image.
 
     Args:
         upright: RGB, as decoded, perhaps at reduced scale.
         small: the same image in few pixels, such as its thumbnail.
     """
     # Picked, not averaged, pixels: averages would be less varied than the image is.
-    sample = small if max(small.size) <= _SAMPLE else small.resize((_SAMPLE, _SAMPLE), Image.Resampling.NEAREST)
-    pixels = np.asarray(sample).reshape(-1, 3).astype(np.float32)
-    pixels /= 255
-    means, covariance = _moments(pixels)
+    few = max(upright.size) <= _SAMPLE
+    sample = upright if few else upright.resize((_SAMPLE, _SAMPLE), Image.Resampling.NEAREST)
+    alike = perceptual_hash(small) if min(upright.size) >= _LEAST_SIDE else None
+    return Sketch(alike, sharpness(upright), np.asarray(sample).reshape(-1, 3))
+
+
+def measure(sketches: Sequence[Sketch]) -> list[Measures]:
+    """Everything of some images, in their order."""
+    measures: dict[int, Measures] = {}
+    for number in {len(one.pixels) for one in sketches}:
+        places = [place for place, one in enumerate(sketches) if len(one.pixels) == number]
+        measures |= zip(places, _measured([sketches[place] for place in places]), strict=True)
+    return [measures[place] for place in range(len(sketches))]
+
+
+def _measured(sketches: list[Sketch]) -> list[Measures]:
+    """Of images with samples of one size."""
+    pixels = np.stack([one.pixels for one in sketches])
+    levels = _histograms(pixels)
+    num_images, number = pixels.shape[:2]
+    margin = number // 100
+    upto = levels.cumsum(axis=1)
+    darkest = (upto <= margin).sum(axis=1) / 255
+    brightest = (upto <= number - 1 - margin).sum(axis=1) / 255
+    shares = levels / number
+    entropy = -(shares * np.log2(shares, out=np.zeros_like(shares), where=levels > 0)).sum(axis=1)
+    means, covariance = _moments(pixels.astype(np.float32) / 255)
     contrast = _deviation(_LUMA, covariance)
-    grey = sample.convert("L")
-    margin = len(pixels) // 100
-    levels = np.partition(np.asarray(grey).ravel(), (margin, len(pixels) - 1 - margin))
-    structured = contrast >= _LEAST_CONTRAST
-    return Measures(
-        perceptual_hash(small) if structured and min(upright.size) >= _LEAST_SIDE else None,
-        float(_LUMA @ means),
-        contrast,
-        int(levels[margin]) / 255,
-        int(levels[-1 - margin]) / 255,
-        sharpness(upright),
-        grey.entropy() / 8,
-        _colourfulness(means, covariance),
-        *means.tolist(),
-        *np.sqrt(np.maximum(covariance.diagonal(), 0)).tolist(),
-    )
+    table = np.column_stack(
+        [
+            means @ _LUMA,
+            contrast,
+            darkest,
+            brightest,
+            np.zeros(num_images),  # the place of sharpness
+            entropy / 8,
+            _colourfulness(means, covariance),
+            means,
+            np.sqrt(np.maximum(covariance.diagonal(axis1=1, axis2=2), 0)),
+        ]
+    ).tolist()
+    return [
+        Measures(one.perceptual_hash if spread >= _LEAST_CONTRAST else None, *row[:4], one.sharpness, *row[5:])
+        for one, spread, row in zip(sketches, contrast.tolist(), table, strict=True)
+    ]
+
+
+def _histograms(pixels: np.ndarray) -> np.ndarray:
+    """How often each level of brightness occurs: RGB uint8 (images, number, 3) -> (images, 256)."""
+    levels = ((pixels @ _LUMA_WHOLE + 0x8000) >> 16) + 256 * np.arange(len(pixels))[:, None]
+    return np.bincount(levels.ravel(), minlength=256 * len(pixels)).reshape(-1, 256)
 
 
 def perceptual_hash(small: Image.Image) -> str:
@@ -148,19 +192,23 @@ def colourfulness(pixels: np.ndarray) -> float:
     Args:
         pixels: RGB, float32, 0..1, (number, 3).
     """
-    return _colourfulness(*_moments(pixels))
+    return float(_colourfulness(*_moments(pixels[None]))[0])
 
 
 def _moments(pixels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Means of the channels and their covariance: all spreads of weighted sums of channels follow from it."""
-    means = np.ones(len(pixels), np.float32) @ pixels / np.float32(len(pixels))
-    return means, pixels.T @ pixels / len(pixels) - np.outer(means, means)
+    """Means of the channels and their covariance: all spreads of weighted sums of channels follow from them.
+
+    (images, number, 3) -> (images, 3) and (images, 3, 3).
+    """
+    means = pixels.mean(axis=1)
+    products = pixels.transpose(0, 2, 1) @ pixels / pixels.shape[1]
+    return means, products - means[:, :, None] * means[:, None, :]
 
 
-def _deviation(weights: np.ndarray, covariance: np.ndarray) -> float:
-    return max(float(weights @ covariance @ weights), 0.0) ** 0.5
+def _deviation(weights: np.ndarray, covariance: np.ndarray) -> np.ndarray:
+    return np.sqrt(np.maximum(covariance @ weights @ weights, 0))
 
 
-def _colourfulness(means: np.ndarray, covariance: np.ndarray) -> float:
-    spread = sum(_deviation(weights, covariance) ** 2 for weights in _OPPONENTS) ** 0.5
-    return spread + 0.3 * float(np.hypot(*(_OPPONENTS @ means)))
+def _colourfulness(means: np.ndarray, covariance: np.ndarray) -> np.ndarray:
+    spread = np.sqrt(sum(_deviation(weights, covariance) ** 2 for weights in _OPPONENTS))
+    return spread + 0.3 * np.hypot(*(_OPPONENTS @ means.T))

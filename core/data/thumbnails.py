@@ -16,7 +16,7 @@ import pandas as pd
 from core.data.kept import keep, kept
 from core.data.manifest import MANIFEST
 from core.data.probe import content_hash as hash_of
-from core.data.shrink import LARGE, PIXEL_ART, THUMB, jpeg, small_copy
+from core.data.shrink import LARGE, PIXEL_ART, THUMB, jpeg, small_copy, thumbnail_of
 from core.data.stored import read_dataset
 from core.errors import ImageReadError, InputError
 from core.preprocess import decode, open_image
@@ -35,9 +35,9 @@ def url(dataset_id: str, content_hash: str, size: int = THUMB) -> str:
 
 
 def thumbnail(ws: Workspace, dataset_id: str, content_hash: str, size: int) -> tuple[bytes, str]:
-    """An image of a dataset, its longer side at most `size` pixels, never enlarged: (bytes, media type).
+    """An image of a dataset, never enlarged: (bytes, media type).
 
-    Upright RGB with the aspect ratio kept; PNG for images of up to 64 pixels, JPEG for others.
+    Its longer side is at most `LARGE` pixels, or about `THUMB`. Upright RGB with the aspect ratio kept; PNG for images of up to 64 pixels, JPEG for others.
 
     Raises:
         InputError: no such size, dataset, or image in the dataset's manifest.
@@ -117,7 +117,8 @@ def _lookup(folder: Path, changed: int) -> _Lookup:
 def _make(ws: Workspace, data: bytes, content_hash: str, size: int) -> tuple[bytes, str]:
     image = open_image(data)
     is_pixel_art = max(image.size) <= PIXEL_ART
-    copy = small_copy(decode(image, at_least=size), size)
+    upright = decode(image, at_least=size)
+    copy = thumbnail_of(upright) if size == THUMB else small_copy(upright, size)
     if is_pixel_art:
         stream = BytesIO()
         copy.save(stream, "PNG")

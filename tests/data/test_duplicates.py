@@ -12,7 +12,7 @@ from PIL import Image
 from core.data import duplicates
 from core.data.builtin import _read_table
 from core.data.duplicates import MOST_ALLOWED, Alike, allowed_distance, exact_groups, find_alike, near_groups
-from core.data.quality import measure
+from core.data.quality import measure, sketch
 
 
 def rows(words: np.ndarray, **columns: object) -> pd.DataFrame:
@@ -124,6 +124,6 @@ def test_digits_written_twice_are_not_copies(side: int) -> None:
     facts = []
     for number, digit in enumerate(pixels):
         image = Image.fromarray(digit).resize((side, side), Image.Resampling.BICUBIC).convert("RGB")
-        measures = measure(image, image)._asdict()
+        measures = measure([sketch(image, image)])[0]._asdict()
         facts.append(measures | {"content_hash": f"{number:016x}", "width": side, "height": side})
     assert (find_alike(pd.DataFrame(facts)).distance >= 0).sum() <= 4
