@@ -74,8 +74,7 @@ def sketch(upright: Image.Image, small: Image.Image) -> Sketch:
         small: the same image in few pixels, such as its thumbnail.
     """
     # Picked, not averaged, pixels: averages would be less varied than the image is.
-    few = max(upright.size) <= _SAMPLE
-    sample = upright if few else upright.resize((_SAMPLE, _SAMPLE), Image.Resampling.NEAREST)
+    sample = small if max(small.size) <= _SAMPLE else small.resize((_SAMPLE, _SAMPLE), Image.Resampling.NEAREST)
     alike = perceptual_hash(small) if min(upright.size) >= _LEAST_SIDE else None
     return Sketch(alike, sharpness(upright), np.asarray(sample).reshape(-1, 3))
 

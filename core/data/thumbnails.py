@@ -37,7 +37,8 @@ def url(dataset_id: str, content_hash: str, size: int = THUMB) -> str:
 def thumbnail(ws: Workspace, dataset_id: str, content_hash: str, size: int) -> tuple[bytes, str]:
     """An image of a dataset, never enlarged: (bytes, media type).
 
-    Its longer side is at most `LARGE` pixels, or about `THUMB`. Upright RGB with the aspect ratio kept; PNG for images of up to 64 pixels, JPEG for others.
+    Its longer side is at most `LARGE` pixels, or about `THUMB`. Upright RGB with the aspect ratio kept; PNG for images
+    of up to 64 pixels, JPEG for others.
 
     Raises:
         InputError: no such size, dataset, or image in the dataset's manifest.
