@@ -12,7 +12,7 @@ from core.errors import InputError
 from core.runs.store import Run, create_run
 from core.workspace import Workspace
 
-WORKER = "core.training.worker"
+WORKER, TORCHRUN = "core.training.worker", "torch.distributed.run"
 FINISHING = frozenset({"writing", "exporting", "evaluating"})  # phases a run ends by itself, stopped or not
 
 
@@ -21,7 +21,7 @@ def start_run(
 ) -> Run:
     """Create a run and start its worker, which outlives this process; see `create_run`."""
     run = create_run(workspace, config, manifest, data)
-    jobs.launch(run.folder, WORKER, str(run.folder))
+    _launch(run, config)
     return run
 
 
@@ -39,8 +39,9 @@ def resume_run(run: Run) -> Run:
     if jobs.is_at_work(run.folder, patience_s=5):
         raise InputError(f"The process of run {run.id} is still there.", "Wait until it is heard of again, or end it.")
     created = run.created
+    config = run.config
     jobs.prepare(run.folder, "Waiting to resume.", created=created)
-    jobs.launch(run.folder, WORKER, str(run.folder))
+    _launch(run, config)
     return run
 
 
@@ -48,3 +49,14 @@ def stop_run(run: Run) -> None:
     """Ask the worker to end at its next step and keep the best weights; nothing happens to a run that has ended."""
     if not run.status.ended:
         jobs.request_stop(run.folder)
+
+
+def _launch(run: Run, config: TrainConfig) -> None:
+    """Start the worker, or where several processes share the work torchrun, which starts and ends them together."""
+    num_processes = config.runtime.processes
+    if num_processes == 1:
+        jobs.launch(run.folder, WORKER, str(run.folder))
+        return
+    # By its number this machine finds itself even where its name is in no directory, as in many containers.
+    here = ("--standalone", "--local-addr=127.0.0.1", f"--nproc-per-node={num_processes}")
+    jobs.launch(run.folder, TORCHRUN, *here, "-m", WORKER, str(run.folder))

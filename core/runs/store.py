@@ -19,6 +19,10 @@ from core.workspace import Workspace
 CONFIG, MANIFEST, METRICS = "config.json", "manifest.parquet", "metrics.jsonl"
 DATA = "data.json"  # the version of the dataset, see `Run.data`
 CHECKPOINT, BUNDLE, REPORT = "checkpoint.pt", "bundle", "report.json"
+FIRST_BATCH, FIRST_LABELS = "first_batch.png", "first_batch.json"  # what the network saw first: a contact sheet
+LOADED = "weights.json"  # what of the starting weights fitted, see `core.training.models.network.Loaded`
+EVENTS = "tensorboard"
+TIMES = "times.json"  # seconds of each phase
 
 
 @dataclass(frozen=True)

@@ -54,27 +54,30 @@ class Ranks:
         return model.no_sync() if isinstance(model, DistributedDataParallel) else nullcontext()
 
     def all_reduce_sum(self, tensor: Tensor) -> Tensor:
-        """The sum of every process's tensor, on the device of this one; `tensor` itself stays as it is."""
+        """The sum of every process's tensor; `tensor` itself stays as it is."""
         if self.size == 1:
             return tensor
-        total = tensor.detach().to(_carrier(), copy=True)
+        total = tensor.detach().clone()
         distributed.all_reduce(total)
-        return total.to(tensor.device)
+        return total
 
     def gather(self, tensor: Tensor) -> list[Tensor]:
         """Every process's tensor in order of rank; all must be of one shape."""
         if self.size == 1:
             return [tensor]
-        own = tensor.detach().to(_carrier()).contiguous()
+        own = tensor.detach().contiguous()
         parts = [torch.empty_like(own) for _ in range(self.size)]
         distributed.all_gather(parts, own)
-        return [part.to(tensor.device) for part in parts]
+        return parts
 
     def agreed(self, answer: bool) -> bool:
-        """What the process of rank 0 answers, told to all, so that none goes on alone."""
+        """What the process of rank 0 answers, told to all, so that none goes on alone.
+
+        Asked before every step: it goes by way of the CPU, so that no GPU is waited for.
+        """
         if self.size == 1:
             return answer
-        told = torch.tensor([int(answer)], device=_carrier())
+        told = torch.tensor([int(answer)])
         distributed.broadcast(told, src=0)
         return bool(told.item())
 
@@ -90,7 +93,7 @@ def join(on_gpu: bool) -> Ranks:
     """Meet the other processes torchrun started, as its environment says; `ALONE` where it started none.
 
     Args:
-        on_gpu: talk over NCCL, each process with the GPU of its local rank, else over gloo.
+        on_gpu: each process takes the GPU of its local rank; what is on a GPU goes over NCCL, all else over gloo.
     """
     if int(os.environ.get("WORLD_SIZE", "1")) == 1:
         return ALONE
@@ -98,7 +101,7 @@ def join(on_gpu: bool) -> Ranks:
     ranks = Ranks(*(int(os.environ[name]) for name in names))
     if on_gpu:
         torch.cuda.set_device(ranks.local_rank)
-    distributed.init_process_group("nccl" if on_gpu else "gloo", timeout=PATIENCE)
+    distributed.init_process_group("cpu:gloo,cuda:nccl" if on_gpu else "gloo", timeout=PATIENCE)
     return ranks
 
 
@@ -107,8 +110,3 @@ def leave(ranks: Ranks) -> None:
     if ranks.size > 1:
         ranks.barrier()
         distributed.destroy_process_group()
-
-
-def _carrier() -> torch.device:
-    """Where a tensor must be for the processes to exchange it."""
-    return torch.device("cuda" if distributed.get_backend() == "nccl" else "cpu")

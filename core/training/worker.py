@@ -1,11 +1,13 @@
 """Program: train one run from its folder. `python -m core.training.worker RUN_FOLDER`
 
 It says who it is before anything slow is imported, and turns every outcome into a status a reader can trust;
-the work itself is in `core.training.job`.
+the work itself is in `core.training.job`. Under torchrun it is one of several: the first (rank 0) is the one that
+writes, the others only compute.
 """
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 import traceback
@@ -13,10 +15,16 @@ from pathlib import Path
 
 from core.errors import DarkroomError
 from core.jobs import STOP, StatusWriter
+from core.training.reporting import Report, Silent, end_with_parent
 
 
 def main(folder: Path) -> int:
     """Train the run in `folder`. Returns the exit status."""
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # what runtime.deterministic needs, before CUDA starts
+    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+        end_with_parent()
+    if int(os.environ.get("RANK", "0")) > 0:
+        return _assist(folder)
     # SIGTERM (a service manager, a shutdown) means the same as the Stop button.
     signal.signal(signal.SIGTERM, lambda *_: (folder / STOP).touch())
     try:
@@ -27,7 +35,7 @@ def main(folder: Path) -> int:
         return error.exit_status
 
 
-def _train(folder: Path, status: StatusWriter) -> int:
+def _train(folder: Path, status: Report) -> int:
     try:
         status.update(message="Starting.", phase="starting")
         from core.training.job import train_run
@@ -49,6 +57,20 @@ def _train(folder: Path, status: StatusWriter) -> int:
             extra={"exit_status": exit_status, "error": type(error).__name__},
         )
         return exit_status
+
+
+def _assist(folder: Path) -> int:
+    """Compute along with the first process, which alone tells how it goes."""
+    from core.training.job import train_run
+
+    try:
+        train_run(folder, Silent())
+        return 0
+    except Exception as error:
+        # The first process has said what is wrong with the settings or the images; here it would be said again.
+        if not isinstance(error, DarkroomError):
+            traceback.print_exc()
+        return error.exit_status if isinstance(error, DarkroomError) else 1
 
 
 def in_words(error: Exception) -> str:

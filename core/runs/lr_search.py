@@ -1,0 +1,62 @@
+"""The learning-rate finder as pages and command line use it: a helper process tries rising rates on the real images.
+
+How it is done and what the suggestion rests on is in `core.training.lr_finder`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from core import jobs
+from core.config import OptimConfig, ScheduleConfig, StopConfig, TrainConfig
+from core.runs.trials import Divided, ask, cancel, progress, trial_folder
+from core.workspace import Workspace
+
+KIND, PROGRAM = "lr-searches", "core.training.lr_finder"
+
+
+@dataclass(frozen=True)
+class LrCurve:
+    """Training loss at rising learning rates.
+
+    Attributes:
+        rates: learning rates tried, rising.
+        losses: the loss at each, smoothed; as many as rates.
+        suggestion: where the loss falls fastest; None where it never falls clearly.
+        diverges_at: the rate at which the loss blew up; None where it did not within the rates tried.
+        note: the same in words.
+    """
+
+    rates: list[float]
+    losses: list[float]
+    suggestion: float | None
+    diverges_at: float | None
+    note: str
+
+
+def lr_search(workspace: Workspace, config: TrainConfig, divided: Divided, again: bool = False) -> LrCurve | None:
+    """The curve, or None while the helper is at work; the first call for these settings and images starts it.
+
+    Raises:
+        DarkroomError: the helper failed; `InputError` where the settings cannot be used at all.
+    """
+    wanted = _asked(config)
+    answer = ask(trial_folder(workspace, KIND, wanted, divided), PROGRAM, wanted, divided, again)
+    return None if answer is None else LrCurve(**answer)
+
+
+def lr_search_progress(workspace: Workspace, config: TrainConfig, divided: Divided) -> jobs.Status | None:
+    """How far the helper is; None where none was started."""
+    return progress(trial_folder(workspace, KIND, _asked(config), divided))
+
+
+def cancel_lr_search(workspace: Workspace, config: TrainConfig, divided: Divided) -> None:
+    """Ask the helper to end."""
+    cancel(trial_folder(workspace, KIND, _asked(config), divided))
+
+
+def _asked(config: TrainConfig) -> TrainConfig:
+    """The settings without those the search does not depend on, so that its answer stays when they are changed."""
+    blank = OptimConfig()
+    optim = config.optim.model_copy(update={"learning_rate": blank.learning_rate, "epochs": blank.epochs})
+    return config.model_copy(update={"optim": optim, "schedule": ScheduleConfig(), "stop": StopConfig()})

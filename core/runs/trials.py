@@ -1,0 +1,98 @@
+"""Trials before a run: a helper process tries something with the real settings and images, and leaves its answer.
+
+Asking never waits: the first question starts the helper, later ones get None until the answer is there.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+from pathlib import Path
+from typing import Any, Protocol
+
+import pandas as pd
+
+from core import jobs
+from core.config import TrainConfig
+from core.errors import DarkroomError, InputError
+from core.files import read_json, write_bytes, write_json
+from core.workspace import Workspace
+
+REQUEST, MANIFEST, RESULT = "request.json", "manifest.parquet", "result.json"
+MOST_KEPT = 30
+
+
+class Divided(Protocol):
+    """A dataset as it is divided for a run; see `core.data.splits.Division`."""
+
+    @property
+    def manifest(self) -> pd.DataFrame: ...
+
+    def about(self) -> dict[str, Any]: ...
+
+
+def trial_folder(workspace: Workspace, kind: str, config: TrainConfig, divided: Divided) -> Path:
+    """Where the trial of these settings on this version of the dataset is; it may not exist yet."""
+    asked = json.dumps([config.model_dump(), divided.about()], sort_keys=True)
+    return workspace.cache / kind / hashlib.blake2b(asked.encode(), digest_size=8).hexdigest()
+
+
+def ask(folder: Path, module: str, config: TrainConfig, divided: Divided, again: bool) -> dict[str, Any] | None:
+    """The answer, or None while the helper is at work.
+
+    Args:
+        folder: of `trial_folder`.
+        module: the helper program; it is given the folder.
+        again: throw away an answer that is there, or a failure, and start anew; a helper at work goes on.
+
+    Raises:
+        DarkroomError: the helper failed or was killed; stays so until asked again. InputError where the fault is in
+            what was asked.
+    """
+    status = jobs.read_status(folder) if folder.exists() else None
+    if status is not None and not status.ended:
+        return None
+    if again or status is None:
+        _start(folder, module, config, divided)
+        return None
+    if status.state == "lost":
+        raise DarkroomError(
+            f"The trial was ended from outside: {status.message}",
+            "The likeliest reason is that memory ran out: lower optim.batch_size or preprocess.image_size.",
+        )
+    if status.state != "finished":
+        kind = InputError if status.extra.get("exit_status") == InputError.exit_status else DarkroomError
+        raise kind(status.message or "The trial was stopped.")
+    return read_json(folder / RESULT)
+
+
+def progress(folder: Path) -> jobs.Status | None:
+    """How far the helper is; None where none was started."""
+    return jobs.read_status(folder) if folder.exists() else None
+
+
+def cancel(folder: Path) -> None:
+    """Ask the helper to end."""
+    if folder.exists() and not jobs.read_status(folder).ended:
+        jobs.request_stop(folder)
+
+
+def _start(folder: Path, module: str, config: TrainConfig, divided: Divided) -> None:
+    _forget_oldest(folder.parent)
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / RESULT).unlink(missing_ok=True)
+    (folder / jobs.LOG).unlink(missing_ok=True)
+    write_bytes(folder / MANIFEST, divided.manifest.to_parquet(index=False))
+    write_json(folder / REQUEST, config.model_dump())
+    jobs.prepare(folder)
+    jobs.launch(folder, module, str(folder))
+
+
+def _forget_oldest(trials: Path) -> None:
+    """Answers are small but there is one for each setting ever tried."""
+    if trials.exists():
+        kept = sorted(trials.iterdir(), key=lambda folder: folder.stat().st_mtime, reverse=True)[MOST_KEPT:]
+        for folder in kept:
+            if jobs.read_status(folder).ended:
+                shutil.rmtree(folder, ignore_errors=True)
