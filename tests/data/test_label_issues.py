@@ -7,6 +7,7 @@ import pytest
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 
 from core.data.label_issues import (
+    NUM_DIVISIONS,
     NUM_FOLDS,
     THRESHOLD,
     assign_folds,
@@ -66,6 +67,14 @@ def test_a_clean_dataset_is_found_clean_even_where_classes_overlap() -> None:
         assert found.is_issue.sum() <= 2, gap
 
 
+def test_where_classes_cannot_be_told_apart_nothing_is_listed() -> None:
+    features, labels = heaps(400, 10, 1.2)
+    given, _ = plant(labels, 8)
+    found = judge_labels(features, given, np.full(400, ALONE))
+    assert 0.2 < found.accuracy < 0.54 and not found.is_issue.any()
+    assert found.score.min() >= 1 - found.accuracy**2 - 1e-6  # by hand: at most accuracy squared is believed
+
+
 def test_the_order_is_that_of_self_confidence() -> None:
     features, labels = heaps(400, 3, 2.0)
     found = judge_labels(features, labels, np.full(400, ALONE))
@@ -78,15 +87,15 @@ def test_the_order_is_that_of_self_confidence() -> None:
 
 def test_the_head_agrees_with_scikit_learns() -> None:
     features, labels = heaps(600, 4, 2.0)
-    folds = assign_folds(labels, np.full(600, ALONE), NUM_FOLDS, 0)
     found = judge_labels(features, labels, np.full(600, ALONE))
-    oracle = np.empty(600, int)
-    for fold in range(NUM_FOLDS):
-        other = LinearDiscriminantAnalysis(solver="lsqr", shrinkage=0.1).fit(
-            features[folds != fold], labels[folds != fold]
-        )
-        oracle[folds == fold] = other.predict(features[folds == fold])
-    assert (found.suggested == oracle).mean() > 0.98
+    logits = np.zeros((600, 4))
+    for division in range(NUM_DIVISIONS):
+        folds = assign_folds(labels, np.full(600, ALONE), NUM_FOLDS, division)
+        for fold in range(NUM_FOLDS):
+            inside = folds == fold
+            other = LinearDiscriminantAnalysis(solver="lsqr", shrinkage=0.1).fit(features[~inside], labels[~inside])
+            logits[inside] += other.decision_function(features[inside])
+    assert (found.suggested == logits.argmax(axis=1)).mean() > 0.98
 
 
 def test_folds_keep_groups_whole_and_classes_even() -> None:
