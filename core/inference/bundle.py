@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +27,7 @@ class Bundle:
         classes: class names in the order of the logits.
         spec: how an image becomes the network's input.
         summary: how it was trained (run, dataset, epoch, accuracy).
+        head_units: units of the head's hidden layer; 0 where it is linear.
         parity: how the ONNX graph compared with the weights on the validation images, `agrees` first of all;
             None where it was not compared.
     """
@@ -37,6 +38,7 @@ class Bundle:
     spec: PreprocessSpec
     summary: dict[str, Any]
     parity: dict[str, Any] | None
+    head_units: int = 0
 
     @property
     def weights(self) -> Path:
@@ -56,6 +58,7 @@ def write_bundle(
     classes: list[str],
     spec: PreprocessSpec,
     summary: dict[str, Any],
+    head_units: int = 0,
 ) -> Bundle:
     """Write weights and description into a folder of its own; `publish_bundle` moves it to where it is looked for."""
     from safetensors.numpy import save
@@ -64,7 +67,7 @@ def write_bundle(
     folder.mkdir(parents=True)
     contiguous = {name: np.ascontiguousarray(value) for name, value in weights.items()}
     write_bytes(folder / WEIGHTS, save(contiguous))
-    bundle = Bundle(folder, architecture, classes, spec, summary, None)
+    bundle = Bundle(folder, architecture, classes, spec, summary, None, head_units)
     _write_meta(bundle)
     return bundle
 
@@ -81,7 +84,7 @@ def publish_bundle(built: Path, folder: Path) -> None:
 
 def record_parity(bundle: Bundle, parity: dict[str, Any]) -> Bundle:
     """Note how the ONNX graph compared with the weights."""
-    updated = Bundle(bundle.folder, bundle.architecture, bundle.classes, bundle.spec, bundle.summary, parity)
+    updated = replace(bundle, parity=parity)
     _write_meta(updated)
     return updated
 
@@ -104,8 +107,9 @@ def read_bundle(folder: Path) -> Bundle:
             spec,
             raw["training"],
             raw["parity"],
+            int(raw.get("head_units", 0)),
         )
-    except (KeyError, TypeError, AttributeError) as error:
+    except (KeyError, TypeError, AttributeError, ValueError) as error:
         raise DarkroomError(
             f"{folder / META} is not a model description ({error}).", "Restore it or retrain."
         ) from error
@@ -122,6 +126,7 @@ def _write_meta(bundle: Bundle) -> None:
         bundle.folder / META,
         {
             "architecture": bundle.architecture,
+            "head_units": bundle.head_units,
             "classes": bundle.classes,
             "preprocess": bundle.spec.to_dict(),
             "preprocess_hash": bundle.spec.hash,

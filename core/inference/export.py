@@ -12,7 +12,7 @@ import numpy as np
 import torch
 
 from core.config import ModelConfig
-from core.errors import DarkroomError
+from core.errors import DarkroomError, InputError
 from core.inference.bundle import ONNX, Bundle, record_parity
 from core.inference.classifier import Forward, onnx_forward
 from core.inference.parity import compare
@@ -28,11 +28,13 @@ def load_network(bundle: Bundle) -> Network:
     """
     from safetensors.torch import load_file
 
-    blank = ModelConfig.model_construct(architecture=bundle.architecture, weights="random", tune="all", dropout=0.0)
+    blank = ModelConfig.model_construct(
+        architecture=bundle.architecture, weights="random", tune="all", dropout=0.0, head_units=bundle.head_units
+    )
     try:
-        network = build_network(blank, len(bundle.classes))
+        network = build_network(blank, len(bundle.classes), bundle.spec.size)
         network.load_state_dict(load_file(bundle.weights))
-    except (KeyError, RuntimeError, OSError) as error:
+    except (InputError, KeyError, RuntimeError, OSError) as error:
         raise DarkroomError(f"The weights in {bundle.folder} cannot be loaded: {error}", "Retrain the run.") from error
     return network.eval()
 
@@ -66,7 +68,7 @@ def add_onnx(bundle: Bundle, pixel_batches: Iterable[np.ndarray], backbone_graph
             size = bundle.spec.size
             export_onnx(network, (3, size, size), candidate, "images", "logits")
         else:
-            join_head(backbone_graph, network.head, network.head[-1].in_features, candidate)
+            join_head(backbone_graph, network.head, network.num_features, candidate)
         parity = compare(torch_forward(bundle), onnx_forward(candidate), bundle.spec, pixel_batches)
         if parity.agrees:
             os.replace(candidate, bundle.folder / ONNX)

@@ -24,7 +24,8 @@ class ModelSize:
     Attributes:
         parameters: all of them.
         trainable_parameters: those training will change.
-        note: what stands in the way of starting, such as pretrained weights that are not on this machine; else empty.
+        note: what stands in the way of starting, such as pretrained weights that are not on this machine, or which
+            starting weights fit; else empty. Without a network that could be built, `parameters` is 0.
     """
 
     parameters: int
@@ -38,7 +39,11 @@ def model_size(workspace: Workspace, config: TrainConfig, num_classes: int) -> M
     Raises:
         DarkroomError: the helper failed.
     """
-    request = {"model": config.model.model_dump(), "num_classes": num_classes}
+    request = {
+        "model": config.model.model_dump(),
+        "num_classes": num_classes,
+        "image_size": config.preprocess.image_size,
+    }
     key = hashlib.blake2b(json.dumps(request, sort_keys=True).encode(), digest_size=8).hexdigest()
     folder = workspace.cache / "model-sizes" / key
     result = read_json(folder / RESULT)

@@ -63,7 +63,7 @@ def _made_anew(ws: Workspace, root: Path, paths: list[str], spec: PreprocessSpec
     from core.training.models import build_network
 
     some = _readable(root, paths, spec)
-    backbone = build_network(ModelConfig(architecture=BACKBONE, weights="pretrained"), 2).backbone
+    backbone = build_network(ModelConfig(architecture=BACKBONE, weights="pretrained"), 2, spec.size).backbone
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     images = Images(root, some, np.zeros(len(some)), spec)
     engine, graph = fastest_engine(backbone, images, device, ws.backbones, lambda line: print(line, flush=True))

@@ -88,7 +88,7 @@ class _Job:
     def work(self) -> Outcome:
         """All phases in order."""
         torch.manual_seed(self.config.runtime.seed)
-        network = build_network(self.config.model, len(self.classes))
+        network = build_network(self.config.model, len(self.classes), self.spec.size, self.workspace)
         self._log(f"{len(self.classes)} classes, {len(self.manifest):,} images, training on {self.device}.")
         if leaks := self.run.data().get("leaks"):
             self._log(Leaks(**leaks).sentence())
@@ -197,7 +197,10 @@ class _Job:
             "num_epochs": progress.epoch,
         }
         building = self.run.folder / BUILDING
-        return write_bundle(building, weights, self.config.model.architecture, self.classes, self.spec, summary)
+        model = self.config.model
+        return write_bundle(
+            building, weights, model.architecture, self.classes, self.spec, summary, head_units=model.head_units
+        )
 
     def _export(self, bundle: Bundle, backbone_graph: Path | None) -> None:
         self._enter("exporting", "Exporting to ONNX and comparing it with the weights, image by image.")

@@ -1,0 +1,79 @@
+"""Darkroom's own small networks, for learning small images from nothing."""
+
+from __future__ import annotations
+
+from torch import nn
+
+from core.errors import InputError
+from core.training.models.network import Backbone
+
+
+def small_cnn(image_size: int) -> Backbone:
+    """Three blocks of 3x3 convolution, batch norm, ReLU and pooling, then the mean over positions."""
+    widths = (3, 32, 64, 128)
+    blocks = [
+        layer
+        for num_in, num_out in zip(widths, widths[1:], strict=False)
+        for layer in (*_normed(num_in, num_out), nn.MaxPool2d(2))
+    ]
+    return Backbone(nn.Sequential(*blocks, nn.AdaptiveAvgPool2d(1), nn.Flatten()), widths[-1])
+
+
+def cnn_3_blocks(image_size: int) -> Backbone:
+    """Blocks of 16, 32 and 64 channels, half of their outputs dropped, and a hidden layer of 128 units."""
+    widths = (3, 16, 32, 64)
+    blocks = [layer for num_in, num_out in zip(widths, widths[1:], strict=False) for layer in _plain(num_in, num_out)]
+    positions = (image_size // 8) ** 2
+    hidden = [nn.Flatten(), nn.Dropout(0.5), nn.Linear(widths[-1] * positions, 128), nn.ReLU(inplace=True)]
+    return Backbone(nn.Sequential(*blocks, *hidden), 128)
+
+
+def cnn_2_blocks(image_size: int) -> Backbone:
+    """Blocks of 32 and 64 channels and a hidden layer of 512 units: what most tutorials begin with."""
+    positions = (image_size // 4) ** 2
+    hidden = [nn.Flatten(), nn.Linear(64 * positions, 512), nn.ReLU(inplace=True)]
+    return Backbone(nn.Sequential(*_plain(3, 32), *_plain(32, 64), *hidden), 512)
+
+
+def cnn_5x5(image_size: int) -> Backbone:
+    """The 14-layer net of CIFAR-10 tutorials: 5x5 convolutions of 12, 12, 24 and 24 channels with batch norm."""
+
+    def layers(num_in: int, num_out: int) -> list[nn.Module]:
+        return [nn.Conv2d(num_in, num_out, 5, padding=1), nn.BatchNorm2d(num_out), nn.ReLU(inplace=True)]
+
+    side = (image_size - 4) // 2 - 4  # each 5x5 convolution padded by 1 takes 2 pixels off, the pooling halves
+    if side < 1:
+        raise InputError(f"cnn_5x5 cannot take images of {image_size} px.", "Set preprocess.image_size to 14 or more.")
+    first, second = [*layers(3, 12), *layers(12, 12)], [*layers(12, 24), *layers(24, 24)]
+    return Backbone(nn.Sequential(*first, nn.MaxPool2d(2), *second, nn.Flatten()), 24 * side**2)
+
+
+def fast_cnn(image_size: int) -> Backbone:
+    """Small and quick on a CPU."""
+    return small_cnn(image_size)
+
+
+def initialise(network: nn.Module, init: str) -> None:
+    """Draw all weights anew: `kaiming` (He et al. 2015) or `xavier` (Glorot and Bengio 2010); biases are zero.
+
+    The last layer feeds no ReLU, so its weights keep Glorot's scale in both.
+    """
+    matrices = [module for module in network.modules() if isinstance(module, nn.Conv2d | nn.Linear)]
+    for module in matrices:
+        if init == "xavier" or module is matrices[-1]:
+            nn.init.xavier_uniform_(module.weight)
+        elif isinstance(module, nn.Conv2d):
+            nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
+        else:
+            nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
+        if module.bias is not None:
+            nn.init.zeros_(module.bias)
+
+
+def _normed(num_in: int, num_out: int) -> list[nn.Module]:
+    convolution = nn.Conv2d(num_in, num_out, 3, padding=1, bias=False)
+    return [convolution, nn.BatchNorm2d(num_out), nn.ReLU(inplace=True)]
+
+
+def _plain(num_in: int, num_out: int) -> list[nn.Module]:
+    return [nn.Conv2d(num_in, num_out, 3, padding=1), nn.ReLU(inplace=True), nn.MaxPool2d(2)]
