@@ -18,25 +18,21 @@ if __name__ == "__main__":
 
 import argparse
 import json
-import os
-import time
 import traceback
 from collections.abc import Callable
 from dataclasses import fields
 from pathlib import Path
 from typing import Any, NoReturn
 
-import psutil
-
-from core.config import PRESETS, TrainConfig, build_config, knobs
+from core import verbs_training
 from core.data.analyse_verb import analyse
 from core.data.reading import LAYOUTS, Reading
 from core.data.verbs import add_verbs
 from core.errors import DarkroomError, InputError
-from core.runs import launch, store
+from core.runs import store
+from core.terminal import progress_line, say
 from core.workspace import Workspace
 
-POLL_S = 0.1
 Result = dict[str, Any]
 
 
@@ -68,7 +64,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def build_parser() -> argparse.ArgumentParser:
-    """All verbs and flags; the training flags are derived from `TrainConfig`."""
+    """All verbs and flags."""
     parser = _Parser(prog="python -m core", description="Darkroom without a browser.", allow_abbrev=False)
     verbs = parser.add_subparsers(title="verbs", metavar="VERB", required=True, parser_class=_Parser)
 
@@ -94,16 +90,7 @@ def build_parser() -> argparse.ArgumentParser:
     add_verbs(verb)
     analysing = verb("analyse", analyse, "Compare a dataset's images: likely wrong labels, neighbours and a map.")
     analysing.add_argument("dataset", help="the name or id of a stored dataset")
-    train = verb("train", _train, "Train a classifier and evaluate it on its test images.")
-    train.add_argument("--data", metavar="PATH|NAME", help="a folder of images, or the name of a stored dataset")
-    train.add_argument("--preset", choices=PRESETS, default=None, help="start from these settings (default: transfer)")
-    train.add_argument("--resume", metavar="RUN", help="go on with a stopped, failed or lost run")
-    train.add_argument("--detach", action="store_true", help="return at once with the run's folder")
-    for group in TrainConfig.model_fields:
-        section = train.add_argument_group(group)
-        for knob in (knob for knob in knobs() if knob.group == group and group != "data"):
-            text = f"{knob.help} [{knob.allowed}; default {knob.default}]".replace("%", "%%")
-            section.add_argument(f"--{knob.path}", metavar="VALUE", default=argparse.SUPPRESS, help=text)
+    verbs_training.add_verbs(verb)
     evaluate = verb("evaluate", _evaluate, "Evaluate a run's model on its validation and test images again.")
     evaluate.add_argument("run")
     predict = verb("predict", _predict, "Classify images with a run's model.")
@@ -112,9 +99,6 @@ def build_parser() -> argparse.ArgumentParser:
     predict.add_argument(
         "--engine", choices=["onnx", "torch"], default="onnx", help="ONNX Runtime, or the weights themselves"
     )
-    verb("runs", _runs, "List the runs, newest first, with the state they are really in.")
-    stop = verb("stop", _stop, "Ask a run to end at its next step and keep its best weights.")
-    stop.add_argument("run")
     return parser
 
 
@@ -128,10 +112,10 @@ def _index(options: argparse.Namespace) -> tuple[Result, int]:
         Workspace.default(),
         options.path,
         options.name,
-        on_progress=_progress("index", options.json),
+        on_progress=progress_line("index", options.json),
         reading=Reading(**{name: value for name, value in given.items() if value}) if any(given.values()) else None,
     )
-    _say(
+    say(
         options,
         f"{dataset.name}: {dataset.num_classes} classes, {dataset.num_images:,} images, "
         f"{dataset.num_errors} unreadable; {dataset.images_per_s:,.0f} images/s.",
@@ -148,99 +132,8 @@ def _datasets(options: argparse.Namespace) -> tuple[Result, int]:
     ensure_builtin(Workspace.default())
     rows = [_dataset_row(dataset) for dataset in list_datasets(Workspace.default())]
     for row in rows:
-        _say(options, f"{row['dataset']}  {row['num_classes']} classes, {row['num_images']:,} images  {row['root']}")
+        say(options, f"{row['dataset']}  {row['num_classes']} classes, {row['num_images']:,} images  {row['root']}")
     return {"datasets": rows}, 0
-
-
-def _train(options: argparse.Namespace) -> tuple[Result, int]:
-    workspace = Workspace.default()
-    given = {knob.path: vars(options)[knob.path] for knob in knobs() if knob.path in vars(options)}
-    if options.resume:
-        if given or options.data or options.preset:
-            raise InputError(
-                "--resume goes on with the settings the run was started with.",
-                "Leave out --data, --preset and settings.",
-            )
-        run = launch.resume_run(store.open_run(workspace, options.resume))
-    else:
-        run = _start(workspace, options, given)
-    if options.detach:
-        _say(options, f"{run.folder}")
-        return {"run": run.id, "folder": str(run.folder), "state": run.status.state}, 0
-    return _watch(run, options)
-
-
-def _start(workspace: Workspace, options: argparse.Namespace, given: dict[str, Any]) -> store.Run:
-    from core.data.splits import divide
-
-    if not options.data:
-        raise InputError("Say what to train on with --data PATH or --data NAME.", "List names: python -m core datasets")
-    preset = options.preset or "transfer"
-    build_config(given, preset)  # all mistakes in the settings first, before minutes of indexing
-    config = build_config(given | {"data.dataset": _find_dataset(workspace, options)}, preset)
-    division = divide(workspace, config)
-    return launch.start_run(workspace, config, division.manifest, division.about())
-
-
-def _find_dataset(workspace: Workspace, options: argparse.Namespace) -> str:
-    """The id of the dataset meant by --data: a stored one by name, else a folder, which is indexed."""
-    from core.data.datasets import ensure_builtin, index_path, list_datasets, open_dataset
-
-    if os.sep not in options.data:
-        ensure_builtin(workspace)
-        known = list_datasets(workspace)
-        if any(options.data in (dataset.id, dataset.name) for dataset in known):
-            return open_dataset(workspace, options.data).id
-        if not Path(options.data).expanduser().exists():
-            names = ", ".join(dataset.id for dataset in known)
-            raise InputError(f"There is no dataset and no folder {options.data!r}.", f"Known datasets: {names}.")
-    return index_path(workspace, Path(options.data), on_progress=_progress("index", options.json)).id
-
-
-def _watch(run: store.Run, options: argparse.Namespace) -> tuple[Result, int]:
-    """Show the worker's log until it ends. Ctrl-C asks it to stop cleanly; a second one leaves it alone."""
-    shown, asked = 0, False
-    while True:
-        try:
-            status = run.status
-            shown = _copy_log(run, shown)
-            if status.ended:
-                break
-            time.sleep(POLL_S)
-        except KeyboardInterrupt:
-            if asked:
-                raise
-            asked = True
-            print(f"Stopping {run.id}; press Ctrl-C again to leave it running.", file=sys.stderr)
-            launch.stop_run(run)
-    row = store.summary(run)
-    if status.state in ("failed", "lost"):
-        print(f"python -m core: {status.message}", file=sys.stderr)
-        return row | {"error": status.message}, int(status.extra.get("exit_status", 1))
-    from core.data.manifest import usable
-
-    report, images = run.report() or {}, usable(run.manifest())
-    row |= {
-        "test_accuracy_interval": report.get("test_accuracy_interval"),
-        "leaks": report.get("leaks"),
-        "num_images": len(images),
-        "num_classes": int(images["label"].nunique()),
-        "seconds": round(time.time() - psutil.Process().create_time(), 2),
-    }
-    _say(options, f"{run.id}: {status.message}")
-    return row, 0
-
-
-def _copy_log(run: store.Run, shown: int) -> int:
-    path = run.folder / "log.txt"
-    if path.is_file():
-        with open(path, "rb") as log:
-            log.seek(shown)
-            new = log.read()
-        sys.stderr.write(new.decode("utf-8", "replace"))
-        sys.stderr.flush()
-        shown += len(new)
-    return shown
 
 
 def _evaluate(options: argparse.Namespace) -> tuple[Result, int]:
@@ -250,8 +143,8 @@ def _evaluate(options: argparse.Namespace) -> tuple[Result, int]:
     workspace = Workspace.default()
     run = store.open_run(workspace, options.run)
     root = open_dataset(workspace, run.config.data.dataset).root
-    report = evaluate_run(run, root, _progress("evaluate", options.json))
-    _say(options, report["headline"])
+    report = evaluate_run(run, root, progress_line("evaluate", options.json))
+    say(options, report["headline"])
     return {"run": run.id, **report}, 0
 
 
@@ -266,7 +159,7 @@ def _predict(options: argparse.Namespace) -> tuple[Result, int]:
             print(f"{answer.name}: {answer.error}", file=sys.stderr)
             rows.append({"path": answer.name, "label": None, "confidence": None, "top": [], "error": answer.error})
         else:
-            _say(options, f"{answer.name}: {answer.label} ({answer.confidence:.1%})")
+            say(options, f"{answer.name}: {answer.label} ({answer.confidence:.1%})")
             rows.append(
                 {
                     "path": answer.name,
@@ -278,20 +171,6 @@ def _predict(options: argparse.Namespace) -> tuple[Result, int]:
     num_failed = sum(answer.error is not None for answer in answers)
     status = 0 if not num_failed else 2 if num_failed == len(answers) else 1
     return {"predictions": rows}, status
-
-
-def _runs(options: argparse.Namespace) -> tuple[Result, int]:
-    rows = [store.summary(run) for run in store.list_runs(Workspace.default())]
-    for row in rows:
-        _say(options, f"{row['run']}  {row['state']}  {row['message']}")
-    return {"runs": rows}, 0
-
-
-def _stop(options: argparse.Namespace) -> tuple[Result, int]:
-    run = store.open_run(Workspace.default(), options.run)
-    launch.stop_run(run)
-    _say(options, f"{run.id} is {run.status.state}.")
-    return store.summary(run), 0
 
 
 def _dataset_row(dataset: Any) -> Result:
@@ -308,27 +187,6 @@ def _dataset_row(dataset: Any) -> Result:
         "images_per_s": round(dataset.images_per_s, 1),
         "manifest": str(dataset.folder / "manifest.parquet"),
     }
-
-
-def _progress(what: str, quiet: bool) -> Callable[[int, int], None]:
-    """Shows done, total and rate on one line of a terminal; silent where standard error is a file."""
-    began = time.monotonic()
-
-    def note(done: int, total: int) -> None:
-        if sys.stderr.isatty() and not quiet:
-            rate = done / max(1e-9, time.monotonic() - began)
-            print(
-                f"\r{what}: {done:,} of {total:,}, {rate:,.0f} images/s ",
-                end="\n" if done == total else "",
-                file=sys.stderr,
-            )
-
-    return note
-
-
-def _say(options: argparse.Namespace, text: str) -> None:
-    if not options.json:
-        print(text)
 
 
 if __name__ == "__main__":
