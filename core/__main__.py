@@ -10,11 +10,11 @@ from __future__ import annotations
 import sys
 
 if __name__ == "__main__":
-    from core.data.reading_processes import start_readers_early
+    from core.data.reading_processes import read_ahead
     from core.data.unchanged import answer_at_once
 
     answer_at_once(sys.argv[1:])
-    start_readers_early(sys.argv[1:])
+    read_ahead(sys.argv[1:])
 
 import argparse
 import json

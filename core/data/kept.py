@@ -7,11 +7,8 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from collections.abc import Callable
-from contextlib import closing, suppress
-from typing import TypeVar
-
-T = TypeVar("T")
+from collections.abc import Iterator
+from contextlib import closing, contextmanager, suppress
 
 _PATIENCE_S = 10.0  # for another process that is writing
 
@@ -22,6 +19,7 @@ class Keeper:
     def __init__(self, folder: str | os.PathLike[str], size: int) -> None:
         self._folder, self._table = folder, f"px{size}"
         self._waiting: list[tuple[int, bytes]] = []
+        self._database: sqlite3.Connection | None = None  # left open: opening takes longer than storing
 
     def add(self, content_hash: str, data: bytes) -> None:
         """Keep `data` at the next `flush`."""
@@ -30,7 +28,11 @@ class Keeper:
     def flush(self) -> None:
         """Store what was added."""
         if self._waiting:
-            _with_database(self._folder, self._store)
+            database, self._database = self._database, None
+            with _forgiving(self._folder):
+                database = database or _opened(self._folder)
+                self._store(database)
+                self._database = database  # not after a failure, which may have left it in a transaction
             self._waiting = []
 
     def _store(self, database: sqlite3.Connection) -> None:
@@ -49,28 +51,31 @@ def keep(folder: str | os.PathLike[str], content_hash: str, size: int, data: byt
 
 def kept(folder: str | os.PathLike[str], content_hash: str, size: int) -> bytes | None:
     """A kept thumbnail; None where there is none."""
+    if os.path.exists(_path(folder)):
+        with _forgiving(folder), closing(_opened(folder)) as database:
+            row = database.execute(f"SELECT jpeg FROM px{size} WHERE hash = ?", (_key(content_hash),)).fetchone()
+            return row[0] if row else None
+    return None
 
-    def find(database: sqlite3.Connection) -> bytes | None:
-        row = database.execute(f"SELECT jpeg FROM px{size} WHERE hash = ?", (_key(content_hash),)).fetchone()
-        return row[0] if row else None
 
-    return _with_database(folder, find) if os.path.exists(_path(folder)) else None
-
-
-def _with_database(folder: str | os.PathLike[str], work: Callable[[sqlite3.Connection], T]) -> T | None:
-    """What `work` gives; None where the store fails it. A damaged store is thrown away."""
+@contextmanager
+def _forgiving(folder: str | os.PathLike[str]) -> Iterator[None]:
+    """Passes over the store's failures; a damaged store is thrown away."""
     try:
-        with closing(sqlite3.connect(_path(folder), timeout=_PATIENCE_S, isolation_level=None)) as database:
-            database.execute("PRAGMA journal_mode = WAL")
-            database.execute("PRAGMA synchronous = OFF")  # a power failure may damage it, and that is no loss
-            return work(database)
+        yield
     except sqlite3.OperationalError:  # a full disk, a folder that may not be written, a table not made yet
-        return None
+        pass
     except sqlite3.DatabaseError:
         for ending in ("", "-wal", "-shm"):
             with suppress(OSError):
                 os.unlink(_path(folder) + ending)
-        return None
+
+
+def _opened(folder: str | os.PathLike[str]) -> sqlite3.Connection:
+    database = sqlite3.connect(_path(folder), timeout=_PATIENCE_S, isolation_level=None)
+    database.execute("PRAGMA journal_mode = WAL")
+    database.execute("PRAGMA synchronous = OFF")  # a power failure may damage it, and that is no loss
+    return database
 
 
 def _path(folder: str | os.PathLike[str]) -> str:

@@ -104,15 +104,21 @@ def _look(path: str, thumbnails: Keeper | None) -> tuple[Facts, Sketch | None]:
     return facts._replace(width=width, height=height, mode=mode, format=image.format), drawn
 
 
-def serve(root: str, thumbnails: str | None) -> None:
-    """Answer lists of paths until standard input ends, which it also does when the parent is killed."""
+def serve(root: str, thumbnails: str) -> None:
+    """Answer lists of paths until standard input ends, which it also does when the parent is killed.
+
+    Args:
+        thumbnails: the folder to keep them in, or empty.
+    """
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
     keeper = Keeper(thumbnails, THUMB) if thumbnails else None
-    for line in sys.stdin:
+    questions, answering = open(0, encoding="utf-8", closefd=False), open(1, "w", encoding="utf-8", closefd=False)
+    for line in questions:
         answers = probe_all([os.path.join(root, path) for path in json.loads(line)], keeper)
         if keeper:
             keeper.flush()
-        print(json.dumps(answers, separators=(",", ":")), flush=True)
+        answering.write(json.dumps(answers, separators=(",", ":")) + "\n")
+        answering.flush()
 
 
 def _in_words(error: OSError) -> str:
@@ -124,4 +130,4 @@ def _in_words(error: OSError) -> str:
 
 
 if __name__ == "__main__":
-    serve(sys.argv[1], sys.argv[2] or None)
+    serve(sys.argv[1], sys.argv[2])

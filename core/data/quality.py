@@ -22,7 +22,6 @@ _FAR = 4  # pixels
 _LEAST_CONTRAST = 0.012  # standard deviation of brightness below which there is no structure to compare
 _LEAST_SIDE = 12  # pixels; in fewer the same digit written twice is as alike as a picture and its copy
 _LUMA = np.array([0.299, 0.587, 0.114], np.float32)  # ITU-R BT.601
-_LUMA_WHOLE = np.array([19595, 38470, 7471])  # the same times 2**16
 _OPPONENTS = np.array([[1, -1, 0], [0.5, 0.5, -1]], np.float32)  # red - green, yellow - blue
 
 
@@ -91,7 +90,8 @@ def measure(sketches: Sequence[Sketch]) -> list[Measures]:
 def _measured(sketches: list[Sketch]) -> list[Measures]:
     """Of images with samples of one size."""
     pixels = np.stack([one.pixels for one in sketches])
-    levels = _histograms(pixels)
+    colours = pixels.astype(np.float32)
+    levels = _histograms(colours)
     num_images, number = pixels.shape[:2]
     margin = number // 100
     upto = levels.cumsum(axis=1)
@@ -99,7 +99,7 @@ def _measured(sketches: list[Sketch]) -> list[Measures]:
     brightest = (upto <= number - 1 - margin).sum(axis=1) / 255
     shares = levels / number
     entropy = -(shares * np.log2(shares, out=np.zeros_like(shares), where=levels > 0)).sum(axis=1)
-    means, covariance = _moments(pixels.astype(np.float32) / 255)
+    means, covariance = _moments(colours / 255)
     contrast = _deviation(_LUMA, covariance)
     table = np.column_stack(
         [
@@ -121,8 +121,8 @@ def _measured(sketches: list[Sketch]) -> list[Measures]:
 
 
 def _histograms(pixels: np.ndarray) -> np.ndarray:
-    """How often each level of brightness occurs: RGB uint8 (images, number, 3) -> (images, 256)."""
-    levels = ((pixels @ _LUMA_WHOLE + 0x8000) >> 16) + 256 * np.arange(len(pixels))[:, None]
+    """How often each level of brightness occurs: RGB 0..255 (images, number, 3) -> (images, 256)."""
+    levels = (pixels @ _LUMA + np.float32(0.5)).astype(np.intp) + 256 * np.arange(len(pixels))[:, None]
     return np.bincount(levels.ravel(), minlength=256 * len(pixels)).reshape(-1, 256)
 
 
@@ -199,8 +199,9 @@ def _moments(pixels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
     (images, number, 3) -> (images, 3) and (images, 3, 3).
     """
-    means = pixels.mean(axis=1)
-    products = pixels.transpose(0, 2, 1) @ pixels / pixels.shape[1]
+    number = pixels.shape[1]
+    means = np.ones(number, np.float32) @ pixels / np.float32(number)  # twenty times as fast as `mean`
+    products = pixels.transpose(0, 2, 1) @ pixels / number
     return means, products - means[:, :, None] * means[:, None, :]
 
 

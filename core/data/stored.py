@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import hashlib
 import os
 import shutil
 import time
@@ -16,6 +15,7 @@ import pandas as pd
 from core.data import ledger
 from core.data.manifest import MANIFEST, fingerprint, read_manifest, usable
 from core.data.sources import Layout, Recognised, stem
+from core.data.walk import path_digest
 from core.errors import DarkroomError, InputError
 from core.files import read_json, slug, write_failure, write_json
 from core.workspace import Workspace
@@ -100,8 +100,7 @@ class Dataset:
 
 def dataset_id(root: Path) -> str:
     """A readable id that is always the same for the same folder, whatever way leads to it."""
-    resolved = os.path.realpath(root)
-    return f"{slug(folder_name(Path(resolved)))}-{hashlib.blake2b(os.fsencode(resolved), digest_size=3).hexdigest()}"
+    return f"{slug(folder_name(root))}-{path_digest(root)}"
 
 
 def folder_name(root: Path) -> str:

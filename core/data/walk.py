@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import re
 from collections import Counter
@@ -97,6 +98,11 @@ def first_images(root: Path, number: int, within: int = 5000) -> list[str]:
             elif os.path.splitext(path)[1].lower() in IMAGE_SUFFIXES:
                 found.append(path)
     return found[:number]
+
+
+def path_digest(path: str | Path) -> str:
+    """Six hexadecimal digits, always the same for the same file or folder, whatever way leads to it."""
+    return hashlib.blake2b(os.fsencode(os.path.realpath(path)), digest_size=3).hexdigest()
 
 
 def shown(name: str) -> str:

@@ -16,7 +16,8 @@ from core.data.checks import MEASURES_VERSION
 from core.data.index import IndexingStopped, build_manifest
 from core.data.manifest import COLUMNS, fingerprint, read_manifest, usable, with_all_columns, write_manifest
 from core.data.probe import Facts, probe
-from core.data.readers import CHUNK, FEW, ReadingStopped, read_files
+from core.data.readers import ReadingStopped, read_files
+from core.data.reading_processes import CHUNK, FEW
 from core.data.sources import recognise
 from core.errors import DarkroomError
 

@@ -20,7 +20,7 @@ from core.data.datasets import dataset_id, index_path
 from core.data.edits import exclude
 from core.data.index import IndexingStopped, build_manifest
 from core.data.probe import Facts
-from core.data.readers import CHUNK, FEW
+from core.data.reading_processes import CHUNK, FEW
 from core.data.sources import recognise
 from core.data.unchanged import note, noted
 from core.workspace import REPOSITORY, Workspace
