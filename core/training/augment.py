@@ -1,4 +1,7 @@
-"""Random changes to a whole batch of training images at once, the same ones for the same seed, epoch and step."""
+"""Random changes to a whole batch of training images at once, the same ones for the same seed, epoch and place.
+
+The order is that of torchvision's training recipes: where pixels lie, the policy, colours, and a blank rectangle last.
+"""
 
 from __future__ import annotations
 
@@ -6,53 +9,61 @@ import math
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
 from core.config import AugmentConfig
+from core.training.colour import jitter
+from core.training.draws import Draw
+from core.training.geometry import move, spread, unit
+from core.training.policies import apply_policy
+
+# Of the rectangle: share of the area, and how oblong. Zhong et al. 2017, as torchvision's RandomErasing.
+ERASED_AREA, ERASED_ASPECT = (0.02, 0.33), 3.3
 
 
-def augment(images: Tensor, config: AugmentConfig, generator: torch.Generator) -> Tensor:
-    """Move, turn, zoom, mirror, brighten: float (N, 3, H, W) to the same shape.
+def augment(
+    images: Tensor,
+    config: AugmentConfig,
+    draws: Tensor,
+    size: int | None = None,
+    blank: tuple[float, float, float] = (0.5, 0.5, 0.5),
+) -> Tensor:
+    """Each image changed as its row of `draws` says; MixUp and CutMix are in `core.training.mixing`.
 
     Args:
-        images: pixel values scaled to 0..1, before mean and std are taken off.
-        generator: source of randomness, on the CPU so that every device draws the same.
+        images: (N, 3, S, S), uint8 0..255 or float 0..1.
+        draws: float (N, NUM_DRAWS), uniform in 0..1, on the same device.
+        size: side of the result, pixels; S by default.
+        blank: colour of a blanked rectangle, 0..1.
+
+    Returns:
+        float32 0..1 (N, 3, size, size).
     """
-    if config.shift or config.zoom or config.rotate_degrees or config.horizontal_flip:
-        images = _move(images, config, generator)
-    if config.brightness or config.contrast:
-        images = _recolour(images, config, generator)
+    images = unit(move(images, config, draws, size or images.shape[-1]))
+    if config.policy != "none":
+        images = apply_policy(images, config.policy, config.policy_strength, draws)
+    if config.brightness or config.contrast or config.saturation or config.hue:
+        images = jitter(images, config, draws)
+    if config.erasing:
+        images = _erase(images, config.erasing, draws, blank)
     return images
 
 
-def _move(images: Tensor, config: AugmentConfig, generator: torch.Generator) -> Tensor:
-    num_images = len(images)
-    angle = _spread(num_images, generator) * math.radians(config.rotate_degrees)
-    scale = 1 + _spread(num_images, generator) * config.zoom
-    shift = 2 * config.shift * _spread(2 * num_images, generator).view(num_images, 2)  # the grid spans -1..1
-    mirror = torch.ones(num_images)
-    if config.horizontal_flip:
-        mirror = 1 - 2 * torch.randint(0, 2, (num_images,), generator=generator).float()
-    cosine, sine = torch.cos(angle) * scale, torch.sin(angle) * scale
-    across = torch.stack([cosine * mirror, -sine, shift[:, 0]], dim=1)
-    down = torch.stack([sine * mirror, cosine, shift[:, 1]], dim=1)
-    transform = torch.stack([across, down], dim=1).to(images.device)
-    grid = F.affine_grid(transform, list(images.shape), align_corners=False)
-    return F.grid_sample(images, grid, padding_mode="border", align_corners=False)
+def _erase(images: Tensor, share: float, draws: Tensor, blank: tuple[float, float, float]) -> Tensor:
+    """A rectangle blanked in that share of the images; it lies inside the image."""
+    low, high = ERASED_AREA
+    area = low + draws[:, Draw.ERASE_AREA] * (high - low)
+    aspect = torch.exp(spread(draws[:, Draw.ERASE_ASPECT]) * math.log(ERASED_ASPECT))
+    width, height = (area * aspect).sqrt().clamp(max=1), (area / aspect).sqrt().clamp(max=1)
+    columns = _inside(images.shape[3], draws[:, Draw.ERASE_ACROSS], width)
+    rows = _inside(images.shape[2], draws[:, Draw.ERASE_DOWN], height)
+    erased = rows[:, :, None] & columns[:, None, :] & (draws[:, Draw.ERASE] < share)[:, None, None]
+    colour = torch.tensor(blank, device=images.device).view(1, 3, 1, 1)
+    return torch.where(erased[:, None], colour, images)
 
 
-def _recolour(images: Tensor, config: AugmentConfig, generator: torch.Generator) -> Tensor:
-    brightness = 1 + _spread(len(images), generator) * config.brightness
-    contrast = 1 + _spread(len(images), generator) * config.contrast
-    mean = images.mean(dim=(1, 2, 3), keepdim=True)
-    changed = (images - mean) * _per_image(contrast, images) + mean * _per_image(brightness, images)
-    return changed.clamp(0, 1)
-
-
-def _spread(count: int, generator: torch.Generator) -> Tensor:
-    """Uniform in -1..1."""
-    return 2 * torch.rand(count, generator=generator) - 1
-
-
-def _per_image(values: Tensor, images: Tensor) -> Tensor:
-    return values.to(images.device).view(-1, 1, 1, 1)
+def _inside(length: int, place: Tensor, extent: Tensor) -> Tensor:
+    """Which pixels of a side lie in a stretch of share `extent` at `place` of where it can be: bool (N, length)."""
+    first = (place * (1 - extent) * length).round()[:, None]
+    last = first + (extent * length).round()[:, None]
+    pixels = torch.arange(length, device=place.device)
+    return (first <= pixels) & (pixels < last)

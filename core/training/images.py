@@ -70,8 +70,8 @@ class Images:
             ) from error
 
     def decode(self, on_progress: Progress, should_stop: Callable[[], bool]) -> np.ndarray | None:
-        """All pixels at once, uint8 (N, size, size, 3); None when asked to stop."""
-        pixels = np.empty((len(self), self.spec.size, self.spec.size, 3), np.uint8)
+        """All pixels at once, uint8 (N, 3, size, size), as networks order them; None when asked to stop."""
+        pixels = np.empty((len(self), 3, self.spec.size, self.spec.size), np.uint8)
         indices = iter(range(len(self)))
         done = 0
         with ThreadPoolExecutor(DECODE_THREADS) as pool:
@@ -79,7 +79,7 @@ class Images:
                 if should_stop():
                     return None
                 for index, image in zip(chunk, pool.map(self.read, chunk), strict=True):
-                    pixels[index] = image
+                    pixels[index] = image.transpose(2, 0, 1)
                 done += len(chunk)
                 on_progress(done, len(self))
         return pixels

@@ -1,4 +1,4 @@
-"""Batches of images for the engine: decoded once into memory where they fit, read every epoch where they do not."""
+"""Batches of images for the engine: pixels from wherever they are kept, changed, normalised and mixed in batches."""
 
 from __future__ import annotations
 
@@ -7,14 +7,15 @@ from collections.abc import Iterator
 import numpy as np
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset
 
 from core.config import AugmentConfig
-from core.errors import DarkroomError
 from core.training.augment import augment
 from core.training.batches import Batches, OrderedBatches, TensorBatches
+from core.training.draws import NUM_DRAWS
 from core.training.images import DECODE_THREADS, Images, Progress, fits_in_memory
-from core.training.sampling import Order, Sampler, Shard, seeded
+from core.training.mixing import draw_mixture, mix, mix_labels
+from core.training.pixels import FilePixels, MemoryPixels, Pixels
+from core.training.sampling import Draws, Order, Sampler, Shard, seeded
 
 __all__ = [
     "DECODE_THREADS",
@@ -29,72 +30,78 @@ __all__ = [
 
 
 class ImageBatches(OrderedBatches):
-    """Pixels from memory or, where `pixels` is None, from the files; normalised and augmented a batch at a time."""
+    """Images of one split as the network sees them.
+
+    Args:
+        images: which they are; their spec is how the network wants them.
+        pixels: where they are kept, perhaps larger than the network wants where parts are cut out of them; an array
+            uint8 (N, 3, S, S) is taken for memory, None reads the files every epoch.
+        shuffle_seed: None for validation: the images in order, unchanged.
+        augmentation: the changes to make.
+        num_classes: needed for MixUp and CutMix.
+    """
 
     def __init__(
         self,
         images: Images,
-        pixels: np.ndarray | None,
+        pixels: Pixels | np.ndarray | None,
         batch_size: int,
         device: torch.device,
         *,
         shuffle_seed: int | None = None,
         augmentation: AugmentConfig | None = None,
+        num_classes: int = 0,
         num_workers: int = 0,
         sampler: Sampler = "shuffled",
         shard: Shard | None = None,
     ) -> None:
         order = Order(len(images), batch_size, shuffle_seed, labels=images.labels, sampler=sampler, shard=shard)
         super().__init__(order)
-        self.images, self.pixels, self.device = images, pixels, device
-        self.augmentation = augmentation
-        self.num_workers = num_workers
-        self._mean = torch.tensor(images.spec.mean, device=device).view(1, 3, 1, 1)
-        self._std = torch.tensor(images.spec.std, device=device).view(1, 3, 1, 1)
+        self.images, self.device, self.num_classes = images, device, num_classes
+        if pixels is None:
+            pixels = FilePixels(images, num_workers)
+        self.pixels: Pixels = MemoryPixels(pixels) if isinstance(pixels, np.ndarray) else pixels
+        self.augmentation = None if augmentation == AugmentConfig() else augmentation
+        self.mixes = self.augmentation is not None and bool(self.augmentation.mixup or self.augmentation.cutmix)
+        mean, std = (torch.tensor(v, device=device).view(1, 3, 1, 1) for v in (images.spec.mean, images.spec.std))
+        self._factor, self._offset = 1 / std, -mean / std
 
     def epoch(self, epoch: int, first_image: int = 0, batch_size: int | None = None) -> Iterator[tuple[Tensor, Tensor]]:
         order = self.order.indices(epoch)
-        spans = [self.order.shard.part(*span) for span in self.order.spans(first_image, batch_size)]
-        batches = [order[start:stop] for start, stop in spans if start < stop]
-        for (start, _), indices, pixels in zip(spans, batches, self._pixels(batches), strict=False):
-            inputs = pixels.to(self.device).permute(0, 3, 1, 2).float() / 255
-            if self.augmentation is not None:
-                inputs = augment(inputs, self.augmentation, seeded(self.order.seed or 0, epoch, start + 1))
-            yield (inputs - self._mean) / self._std, self.images.labels[indices].to(self.device)
+        spans = [span for span in self.order.spans(first_image, batch_size) if _is_any(self.order.shard.part(*span))]
+        places = [self._places(span) for span in spans]
+        draws = Draws(self.order.seed or 0, epoch, NUM_DRAWS)
+        pixels = self.pixels.batches([order[where] for where in places])
+        for span, where, raw in zip(spans, places, pixels, strict=True):
+            inputs, labels = self._prepared(raw, where, draws), self.images.labels[order[where]].to(self.device)
+            yield self._mixed(inputs, labels, epoch, span[0]) if self.mixes else (inputs, labels)
 
-    def _pixels(self, batches: list[Tensor]) -> Iterator[Tensor]:
-        if self.pixels is not None:
-            memory = torch.from_numpy(self.pixels)
-            return (memory[indices] for indices in batches)
-        return self._from_files(batches)
+    def _places(self, span: tuple[int, int]) -> Tensor:
+        """Places in the epoch's order that this process needs: its part, and what the first of it mixes with."""
+        start, stop = self.order.shard.part(*span)
+        own = torch.arange(start, stop)
+        if not self.mixes or self.order.shard.size == 1:
+            return own
+        return torch.cat([torch.tensor([start - 1 if start > span[0] else span[1] - 1]), own])
 
-    def _from_files(self, batches: list[Tensor]) -> Iterator[Tensor]:
-        loader = DataLoader(
-            _Files(self.images),
-            batch_sampler=[indices.tolist() for indices in batches],
-            num_workers=self.num_workers,
-            collate_fn=_stack,
-        )
-        for pixels in loader:
-            if isinstance(pixels, DarkroomError):
-                raise pixels
-            yield pixels
+    def _prepared(self, pixels: Tensor, places: Tensor, draws: Draws) -> Tensor:
+        pixels = pixels.to(self.device)
+        if self.augmentation is None:
+            return pixels.float().mul_(self._factor / 255).add_(self._offset)
+        drawn = draws.at(places).to(self.device)
+        changed = augment(pixels, self.augmentation, drawn, self.images.spec.size, self.images.spec.mean)
+        return changed * self._factor + self._offset
 
-
-class _Files(Dataset[np.ndarray | DarkroomError]):
-    def __init__(self, images: Images) -> None:
-        self.images = images
-
-    def __len__(self) -> int:
-        return len(self.images)
-
-    def __getitem__(self, index: int) -> np.ndarray | DarkroomError:
-        try:
-            return self.images.read(index)
-        except DarkroomError as error:  # raised here, it would arrive wrapped in a loader process's traceback
-            return error
+    def _mixed(self, inputs: Tensor, labels: Tensor, epoch: int, start: int) -> tuple[Tensor, Tensor]:
+        assert self.augmentation is not None
+        size = self.images.spec.size
+        mixture = draw_mixture(self.augmentation, size, self.order.seed or 0, epoch, start)
+        if self.order.shard.size == 1:
+            others, other_labels = inputs.roll(1, 0), labels.roll(1)
+        else:
+            others, other_labels, inputs, labels = inputs[:-1], labels[:-1], inputs[1:], labels[1:]
+        return mix(inputs, others, mixture), mix_labels(labels, other_labels, mixture, self.num_classes)
 
 
-def _stack(pixels: list[np.ndarray | DarkroomError]) -> Tensor | DarkroomError:
-    broken = [one for one in pixels if isinstance(one, DarkroomError)]
-    return broken[0] if broken else torch.from_numpy(np.stack(pixels))
+def _is_any(part: tuple[int, int]) -> bool:
+    return part[0] < part[1]

@@ -93,17 +93,18 @@ class Draws:
         self._seed, self._epoch, self._width = seed, epoch, width
         self._blocks: dict[int, Tensor] = {}
 
-    def rows(self, start: int, stop: int) -> Tensor:
-        """float32 (stop - start, width) for the places from `start` to before `stop`."""
-        first, last = start // _BLOCK, (stop - 1) // _BLOCK
-        for old in [block for block in self._blocks if block < first]:
+    def at(self, places: Tensor) -> Tensor:
+        """float32 (N, width) for places int64 (N,) of an epoch's order."""
+        wanted = places // _BLOCK
+        blocks = sorted(set(wanted.tolist()))
+        for old in [block for block in self._blocks if block < blocks[0]]:
             del self._blocks[old]
-        for block in range(first, last + 1):
+        for block in blocks:
             if block not in self._blocks:
                 generator = seeded(self._seed, self._epoch, block + 1)
                 self._blocks[block] = torch.rand(_BLOCK, self._width, generator=generator)
-        whole = torch.cat([self._blocks[block] for block in range(first, last + 1)])
-        return whole[start - first * _BLOCK : stop - first * _BLOCK]
+        whole = torch.cat([self._blocks[block] for block in blocks])
+        return whole[torch.searchsorted(torch.tensor(blocks), wanted) * _BLOCK + places % _BLOCK]
 
 
 def seeded(*numbers: int) -> torch.Generator:

@@ -1,7 +1,10 @@
-"""Batches show every image once, the same from memory as from disk, and augmentation moves what it says."""
+"""Batches show every image once, the same from memory as from disk, however they are cut and shared."""
 
 from __future__ import annotations
 
+import threading
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,9 +15,10 @@ from PIL import Image
 from core.config import AugmentConfig
 from core.errors import DarkroomError
 from core.preprocess import PreprocessSpec, normalise
-from core.training.augment import augment
 from core.training.features import compute_features
-from core.training.loaders import ImageBatches, Images, TensorBatches, fits_in_memory, seeded
+from core.training.loaders import ImageBatches, Images, TensorBatches, fits_in_memory
+from core.training.pixels import run_ahead
+from core.training.sampling import Shard
 
 CPU = torch.device("cpu")
 SPEC = PreprocessSpec(16, "squash", "bilinear", (0.4, 0.5, 0.6), (0.2, 0.3, 0.4))
@@ -52,7 +56,7 @@ def test_memory_and_disk_give_the_same_batches(images: Images) -> None:
 
 def test_training_sees_the_numbers_that_classifying_sees(images: Images) -> None:
     inputs = torch.cat([batch for batch, _ in ImageBatches(images, _decoded(images), 8, CPU).epoch(0)])
-    assert np.allclose(inputs.numpy(), normalise(_decoded(images), SPEC), atol=1e-6)
+    assert np.allclose(inputs.numpy(), normalise(_decoded(images).transpose(0, 2, 3, 1), SPEC), atol=1e-6)
 
 
 def test_an_image_that_vanished_is_named(images: Images) -> None:
@@ -85,7 +89,7 @@ def test_features_keep_the_order_and_report_progress(images: Images) -> None:
         lambda x: x.mean(axis=(2, 3)), images, lambda *progress: seen.append(progress), lambda: False
     )
     assert features is not None
-    assert np.allclose(features, normalise(_decoded(images), SPEC).mean(axis=(2, 3)), atol=1e-6)
+    assert np.allclose(features, normalise(_decoded(images).transpose(0, 2, 3, 1), SPEC).mean(axis=(2, 3)), atol=1e-6)
     assert seen == [(16, 21), (21, 21)]
     assert compute_features(lambda x: x, images, lambda *_: None, lambda: True) is None
 
@@ -94,47 +98,56 @@ def test_memory_is_measured_against_what_is_free() -> None:
     assert fits_in_memory(1, 0.1) and not fits_in_memory(10**15, 0.9)
 
 
-def _dot(x: int, y: int) -> torch.Tensor:
-    image = torch.zeros(1, 3, 9, 9)
-    image[0, :, y, x] = 1
-    return image
-
-
-def test_no_augmentation_changes_nothing() -> None:
-    image = torch.rand(2, 3, 9, 9)
-    assert torch.equal(augment(image, AugmentConfig(), seeded(0)), image)
-
-
-def test_flips_mirror_about_half_of_the_images() -> None:
-    batch = _dot(1, 4).repeat(400, 1, 1, 1)
-    flipped = augment(batch, AugmentConfig(horizontal_flip=True), seeded(0))
-    mirrored = sum(torch.allclose(image, _dot(7, 4)[0], atol=1e-4) for image in flipped)
-    untouched = sum(torch.allclose(image, _dot(1, 4)[0], atol=1e-4) for image in flipped)
-    assert mirrored + untouched == 400 and 150 < mirrored < 250
-
-
-def test_shifts_stay_within_their_bound() -> None:
-    batch = _dot(4, 4).repeat(200, 1, 1, 1)
-    moved = augment(batch, AugmentConfig(shift=0.2), seeded(0))[:, 0]
-    weights = moved / moved.sum(dim=(1, 2), keepdim=True)
-    centre = (weights.sum(dim=1) * torch.arange(9.0)).sum(dim=1)
-    assert (centre - 4).abs().max() <= 0.2 * 9 + 1e-3 and centre.std() > 0.5
-
-
-def test_turning_keeps_the_centre_and_moves_the_rest() -> None:
-    turned = augment(_dot(4, 4).repeat(50, 1, 1, 1), AugmentConfig(rotate_degrees=90), seeded(0))
-    assert (turned[:, 0, 4, 4] > 0.9).all()
-    corner = augment(_dot(0, 4).repeat(50, 1, 1, 1), AugmentConfig(rotate_degrees=90), seeded(0))
-    assert (corner[:, 0, 4, 0] < 0.5).sum() > 25
-
-
-def test_brightness_stays_in_range_and_differs_from_image_to_image() -> None:
-    grey = torch.full((100, 3, 4, 4), 0.8)
-    changed = augment(grey, AugmentConfig(brightness=0.5), seeded(0))[:, 0, 0, 0]
-    assert changed.max() <= 1 and changed.min() >= 0.4 - 1e-6 and changed.unique().numel() > 50
-
-
 def test_augmentation_repeats_for_the_same_epoch_only(images: Images) -> None:
     batches = ImageBatches(images, _decoded(images), 8, CPU, shuffle_seed=1, augmentation=AugmentConfig(shift=0.3))
     first, again, other = (torch.cat([b for b, _ in batches.epoch(n)]) for n in (1, 1, 2))
     assert torch.equal(first, again) and not torch.equal(first, other)
+
+
+EVERYTHING = AugmentConfig(
+    crop_scale=0.5, horizontal_flip=True, vertical_flip=True, shift=0.1, zoom=0.1, rotate_degrees=10, brightness=0.2,
+    contrast=0.2, saturation=0.2, hue=0.1, policy="randaugment", erasing=0.5,
+)  # fmt: skip
+
+
+def test_an_image_is_changed_the_same_whatever_the_batch_size(images: Images) -> None:
+    batches = ImageBatches(images, _decoded(images), 8, CPU, shuffle_seed=1, augmentation=EVERYTHING)
+    whole = torch.cat([inputs for inputs, _ in batches.epoch(2)])
+    halved = torch.cat([inputs for inputs, _ in batches.epoch(2, 8, 4)])
+    assert torch.allclose(halved, whole[8:], atol=1e-5)
+
+
+@pytest.mark.parametrize("mixing", [AugmentConfig(mixup=1.0), AugmentConfig(cutmix=1.0), AugmentConfig(shift=0.2)])
+def test_processes_share_changed_and_mixed_batches(images: Images, mixing: AugmentConfig) -> None:
+    def run(shard: Shard) -> list[tuple[torch.Tensor, torch.Tensor]]:
+        options = {"shuffle_seed": 1, "augmentation": mixing, "num_classes": 21, "shard": shard}
+        return list(ImageBatches(images, _decoded(images), 8, CPU, **options).epoch(1))  # type: ignore[arg-type]
+
+    alone, first, second = run(Shard()), run(Shard(0, 2)), run(Shard(1, 2))
+    assert len(alone) == len(first) == len(second) == 3
+    for whole, one, other in zip(alone, first, second, strict=True):
+        assert torch.allclose(torch.cat([one[0], other[0]]), whole[0], atol=1e-6)
+        assert torch.allclose(torch.cat([one[1], other[1]]), whole[1], atol=1e-6)
+
+
+def test_larger_pixels_than_the_network_wants_come_out_at_its_size(images: Images) -> None:
+    larger = images.with_spec(replace(SPEC, size=24))
+    pixels = larger.decode(lambda *_: None, lambda: False)
+    batches = ImageBatches(images, pixels, 8, CPU, shuffle_seed=1, augmentation=AugmentConfig(crop_scale=0.4))
+    assert [inputs.shape for inputs, _ in batches.epoch(1)] == [(8, 3, 16, 16), (8, 3, 16, 16), (5, 3, 16, 16)]
+
+
+def test_batches_made_ahead_come_in_order_and_pass_errors_on() -> None:
+    def items() -> Iterator[int]:
+        yield from range(5)
+        raise DarkroomError("gone")
+
+    seen = []
+    with pytest.raises(DarkroomError, match="gone"):
+        for item in run_ahead(items()):
+            seen.append(item)
+    assert seen == [0, 1, 2, 3, 4]
+    endless = run_ahead(iter(lambda: 1, 2))
+    assert next(endless) == 1
+    endless.close()
+    assert not [thread for thread in threading.enumerate() if thread.name == "batches"]

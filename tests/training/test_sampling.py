@@ -72,9 +72,10 @@ def test_the_balanced_sampler_shows_all_classes_equally() -> None:
 
 def test_random_numbers_belong_to_places_not_to_batches() -> None:
     draws = Draws(5, 2, 3)
-    whole = draws.rows(0, 3000)
+    whole = draws.at(torch.arange(3000))
     assert whole.shape == (3000, 3) and 0 <= whole.min() and whole.max() < 1
-    assert torch.equal(Draws(5, 2, 3).rows(1000, 1100), whole[1000:1100])
-    assert torch.equal(draws.rows(2990, 3000), whole[2990:])
-    assert not torch.equal(Draws(5, 3, 3).rows(0, 10), whole[:10])
+    assert torch.equal(Draws(5, 2, 3).at(torch.arange(1000, 1100)), whole[1000:1100])
+    assert torch.equal(draws.at(torch.arange(2990, 3000)), whole[2990:])
+    assert torch.equal(Draws(5, 2, 3).at(torch.tensor([1500, 3])), whole[[1500, 3]])
+    assert not torch.equal(Draws(5, 3, 3).at(torch.arange(10)), whole[:10])
     assert torch.rand(1, generator=seeded(1, 2)) != torch.rand(1, generator=seeded(2, 1))
