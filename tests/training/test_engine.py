@@ -17,8 +17,6 @@ from core.training.engine import (
     Callbacks,
     Progress,
     Recipe,
-    build_optimizer,
-    build_schedule,
     evaluate,
     fit,
     is_complete,
@@ -73,7 +71,7 @@ def _same(first: dict[str, Tensor], second: dict[str, Tensor]) -> bool:
 def test_it_learns_and_reports_one_row_an_epoch() -> None:
     rows: list[dict[str, Any]] = []
     model = _model()
-    progress = fit(model, _points(200, 1, shuffle_seed=0), _points(100, 2), _recipe(), _callbacks(rows))
+    progress = fit(model, None, _points(200, 1, shuffle_seed=0), _points(100, 2), _recipe(), _callbacks(rows))
     assert [row["epoch"] for row in rows] == [1, 2, 3, 4, 5, 6]
     assert rows[-1]["val_accuracy"] > 0.9 and rows[-1]["train_loss"] < rows[0]["train_loss"]
     assert progress.best_epoch == min(rows, key=lambda row: row["val_loss"])["epoch"]
@@ -84,11 +82,12 @@ def test_it_learns_and_reports_one_row_an_epoch() -> None:
 def test_resuming_gives_bit_identical_weights(optimizer: str, interrupted_after: int) -> None:
     recipe = _recipe(optimizer=optimizer)
     states: list[Any] = []
-    whole = fit(_model(), _points(60, 1, shuffle_seed=3), _points(30, 2), recipe, _callbacks(states=states))
+    whole = fit(_model(), None, _points(60, 1, shuffle_seed=3), _points(30, 2), recipe, _callbacks(states=states))
     torch.manual_seed(99)  # whatever happened to the global generator in between
     resumed_model = nn.Sequential(nn.Linear(2, 16), nn.ReLU(), nn.Dropout(0.2), nn.Linear(16, 2))
     resumed = fit(
         resumed_model,
+        None,
         _points(60, 1, shuffle_seed=3),
         _points(30, 2),
         recipe,
@@ -101,7 +100,7 @@ def test_resuming_gives_bit_identical_weights(optimizer: str, interrupted_after:
 
 def test_the_same_seed_gives_the_same_weights_and_another_does_not() -> None:
     def run(seed: int) -> Progress:
-        return fit(_model(), _points(60, 1, shuffle_seed=seed), _points(30, 2), _recipe(), _callbacks())
+        return fit(_model(), None, _points(60, 1, shuffle_seed=seed), _points(30, 2), _recipe(), _callbacks())
 
     assert _same(run(0).best_weights, run(0).best_weights)
     assert not _same(run(0).best_weights, run(1).best_weights)
@@ -114,7 +113,7 @@ def test_early_stopping_counts_epochs_without_improvement() -> None:
         ScheduleConfig(),
         StopConfig(patience=3, min_delta=0.5),
     )
-    progress = fit(_model(), _points(40, 1, shuffle_seed=0), _points(20, 2), recipe, _callbacks(rows))
+    progress = fit(_model(), None, _points(40, 1, shuffle_seed=0), _points(20, 2), recipe, _callbacks(rows))
     assert len(rows) == 4 and progress.best_epoch == 1  # the first counts as an improvement, then three do not
     assert is_complete(progress, recipe)
 
@@ -122,7 +121,7 @@ def test_early_stopping_counts_epochs_without_improvement() -> None:
 def test_patience_zero_never_stops_early() -> None:
     recipe = Recipe(OptimConfig(epochs=5, learning_rate=1e-9), ScheduleConfig(), StopConfig(patience=0, min_delta=0.5))
     rows: list[dict[str, Any]] = []
-    fit(_model(), _points(40, 1, shuffle_seed=0), _points(20, 2), recipe, _callbacks(rows))
+    fit(_model(), None, _points(40, 1, shuffle_seed=0), _points(20, 2), recipe, _callbacks(rows))
     assert len(rows) == 5
 
 
@@ -131,6 +130,7 @@ def test_a_stop_in_mid_epoch_keeps_the_best_finished_one() -> None:
     rows: list[dict[str, Any]] = []
     progress = fit(
         _model(),
+        None,
         _points(80, 1, shuffle_seed=0),
         _points(20, 2),
         _recipe(),
@@ -140,7 +140,7 @@ def test_a_stop_in_mid_epoch_keeps_the_best_finished_one() -> None:
 
 
 def test_a_stop_before_the_first_epoch_keeps_nothing() -> None:
-    progress = fit(_model(), _points(80, 1), _points(20, 2), _recipe(), _callbacks(should_stop=lambda: True))
+    progress = fit(_model(), None, _points(80, 1), _points(20, 2), _recipe(), _callbacks(should_stop=lambda: True))
     assert progress.best_epoch == 0 and not progress.best_weights
 
 
@@ -148,37 +148,14 @@ def test_divergence_is_told_with_epoch_step_and_advice() -> None:
     inputs = torch.full((8, 2), math.inf)
     broken = TensorBatches(inputs, torch.zeros(8, dtype=torch.long), 4, CPU, 0)
     with pytest.raises(DarkroomError, match="epoch 1, step 1.*Lower optim.learning_rate"):
-        fit(_model(), broken, _points(8, 2), _recipe(), _callbacks())
+        fit(_model(), None, broken, _points(8, 2), _recipe(), _callbacks())
 
 
 def test_evaluate_against_numbers_worked_by_hand() -> None:
     model = nn.Linear(1, 2, bias=False)
     model.weight.data = torch.tensor([[0.0], [1.0]])
     batches = TensorBatches(torch.tensor([[0.0], [math.log(3)], [2.0]]), torch.tensor([0, 1, 0]), 2, CPU)
-    totals = evaluate(model, batches)
+    totals = evaluate(model, batches, 2)
     expected = (math.log(2) + math.log(4 / 3) + math.log(1 + math.e**2)) / 3
     assert totals.mean_loss() == pytest.approx(expected, rel=1e-6)
     assert totals.accuracy() == pytest.approx(2 / 3)  # a tie goes to the first class
-
-
-def test_the_schedule_warms_up_and_falls_along_a_cosine() -> None:
-    recipe = Recipe(
-        OptimConfig(epochs=10, learning_rate=1.0, optimizer="sgd"), ScheduleConfig(warmup_fraction=0.2), StopConfig()
-    )
-    optimizer = build_optimizer(nn.Linear(1, 1), recipe.optim)
-    schedule = build_schedule(optimizer, recipe, steps_per_epoch=1)
-    seen = []
-    for _ in range(10):
-        seen.append(schedule.get_last_lr()[0])
-        optimizer.step()
-        schedule.step()
-    by_hand = [1 / 3, 2 / 3] + [0.5 * (1 + math.cos(math.pi * n / 8)) for n in range(8)]
-    assert seen == pytest.approx(by_hand)
-
-
-def test_constant_stays_and_weight_decay_spares_biases() -> None:
-    recipe = Recipe(OptimConfig(learning_rate=0.1), ScheduleConfig(kind="constant", warmup_fraction=0), StopConfig())
-    optimizer = build_optimizer(nn.Linear(3, 2), recipe.optim)
-    assert build_schedule(optimizer, recipe, 5).get_last_lr() == [0.1, 0.1]
-    decays = {tuple(p.shape): group["weight_decay"] for group in optimizer.param_groups for p in group["params"]}
-    assert decays == {(2, 3): 0.01, (2,): 0.0}

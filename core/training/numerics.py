@@ -1,0 +1,107 @@
+"""How numbers are computed: precision, order of images in memory, compilation, determinism; each "auto" by device."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from core.config import RuntimeConfig
+from core.errors import InputError
+
+# Compiling takes about a minute and saves some tenths of a step, so a run must have this many to gain by it.
+STEPS_WORTH_COMPILING = 5_000
+
+
+@dataclass(frozen=True)
+class Numerics:
+    """What `auto` has come to.
+
+    Attributes:
+        dtype: what layers that bear it compute in; None: all in float32.
+        channels_last: images and kernels with the channels of a pixel side by side.
+        compiled: through torch.compile.
+    """
+
+    device: torch.device
+    dtype: torch.dtype | None
+    channels_last: bool
+    compiled: bool
+
+    def autocast(self) -> AbstractContextManager[object]:
+        return nullcontext() if self.dtype is None else torch.autocast(self.device.type, self.dtype)
+
+    def scaler(self) -> torch.amp.GradScaler:
+        """Keeps gradients from vanishing in fp16; does nothing in other precisions."""
+        return torch.amp.GradScaler(self.device.type, enabled=self.dtype is torch.float16)
+
+    def place(self, model: nn.Module) -> None:
+        """Move the model to the device and into this order of memory, in place."""
+        if self.channels_last:
+            model.to(device=self.device, memory_format=torch.channels_last)
+        else:
+            model.to(self.device)
+
+    def arranged(self, inputs: Tensor) -> Tensor:
+        """Images in this order of memory; features as they are."""
+        if self.channels_last and inputs.ndim == 4:
+            return inputs.contiguous(memory_format=torch.channels_last)
+        return inputs
+
+    def words(self) -> str:
+        """For the log: `float32, channels last`."""
+        parts = [str(self.dtype or torch.float32).removeprefix("torch.")]
+        return ", ".join(parts + ["channels last"] * self.channels_last + ["compiled"] * self.compiled)
+
+
+PLAIN = Numerics(torch.device("cpu"), None, channels_last=False, compiled=False)
+
+
+def choose_numerics(runtime: RuntimeConfig, device: torch.device, num_steps: int) -> Numerics:
+    """Settle every `auto`.
+
+    Args:
+        num_steps: of the whole run, since compiling pays only in a long one.
+    """
+    on_gpu = device.type == "cuda"
+    dtype = {"float32": None, "bf16": torch.bfloat16, "fp16": torch.float16, "auto": None}[runtime.precision]
+    if runtime.precision == "auto" and on_gpu:
+        dtype = torch.bfloat16 if torch.cuda.is_bf16_supported(including_emulation=False) else torch.float16
+    channels_last = runtime.channels_last == "on" or (
+        runtime.channels_last == "auto" and (dtype is not None or not on_gpu)
+    )
+    worth_compiling = on_gpu and num_steps >= STEPS_WORTH_COMPILING
+    return Numerics(
+        device, dtype, channels_last, runtime.compile == "on" or (runtime.compile == "auto" and worth_compiling)
+    )
+
+
+@contextmanager
+def reproducibility(runtime: RuntimeConfig, device: torch.device) -> Iterator[None]:
+    """Inside it torch computes the same to the last bit, or as fast as it can, as the settings ask.
+
+    Raises:
+        InputError: the network has a step that cannot be computed the same way twice on this device.
+    """
+    before = torch.are_deterministic_algorithms_enabled(), torch.backends.cudnn.benchmark
+    if runtime.deterministic and device.type == "cuda":
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # read when cuBLAS starts
+    torch.use_deterministic_algorithms(runtime.deterministic)
+    torch.backends.cudnn.benchmark = not runtime.deterministic
+    try:
+        yield
+    except RuntimeError as error:
+        if "deterministic" not in str(error) or not runtime.deterministic:
+            raise
+        cause = str(error).split(".")[0]
+        raise InputError(
+            f"This network cannot be trained the same way twice on {device.type}: {cause}.",
+            "Set runtime.deterministic = false, or runtime.device = cpu.",
+        ) from error
+    finally:
+        torch.use_deterministic_algorithms(before[0])
+        torch.backends.cudnn.benchmark = before[1]
