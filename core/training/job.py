@@ -26,8 +26,8 @@ from core.training.features import compute_features, fastest_engine
 from core.training.finishing import build_bundle, export
 from core.training.groups import parameter_groups
 from core.training.loaders import Batches, ImageBatches, Images, TensorBatches, fits_in_memory
-from core.training.pixels import MemoryPixels
 from core.training.models import Network
+from core.training.pixels import MemoryPixels
 from core.training.reporting import Report
 from core.training.session import Checkpoint, Session
 from core.training.setup import Setup, set_up
