@@ -18,18 +18,15 @@ if __name__ == "__main__":
 
 import argparse
 import json
+import os
 import traceback
 from collections.abc import Callable
 from dataclasses import fields
 from pathlib import Path
 from typing import Any, NoReturn
 
-from core import verbs_training
-from core.data.analyse_verb import analyse
 from core.data.reading import LAYOUTS, Reading
-from core.data.verbs import add_verbs
 from core.errors import DarkroomError, InputError
-from core.runs import store
 from core.terminal import progress_line, say
 from core.workspace import Workspace
 
@@ -48,7 +45,7 @@ def main(arguments: list[str] | None = None) -> int:
     arguments = sys.argv[1:] if arguments is None else arguments
     as_json = "--json" in arguments
     try:
-        options = build_parser().parse_args(arguments)
+        options = build_parser(arguments[:1] == ["index"]).parse_args(arguments)
         result, status = options.verb(options)
     except DarkroomError as error:
         print(f"python -m core: {' '.join(str(error).split())}", file=sys.stderr)
@@ -63,8 +60,8 @@ def main(arguments: list[str] | None = None) -> int:
     return status
 
 
-def build_parser() -> argparse.ArgumentParser:
-    """All verbs and flags."""
+def build_parser(only_index: bool = False) -> argparse.ArgumentParser:
+    """All verbs and flags; or `index` alone, as what the others need takes longer to load than a folder to read."""
     parser = _Parser(prog="python -m core", description="Darkroom without a browser.", allow_abbrev=False)
     verbs = parser.add_subparsers(title="verbs", metavar="VERB", required=True, parser_class=_Parser)
 
@@ -86,6 +83,12 @@ def build_parser() -> argparse.ArgumentParser:
         choices = list(LAYOUTS) if knob.name == "layout" else None
         flag = f"--{knob.name.replace('_', '-')}"
         reading.add_argument(flag, choices=choices, help=knob.metadata["help"].replace("%", "%%"))
+    if only_index:
+        return parser
+    from core import verbs_training
+    from core.data.analyse_verb import analyse
+    from core.data.verbs import add_verbs
+
     verb("datasets", _datasets, "List the stored datasets.")
     add_verbs(verb)
     analysing = verb("analyse", analyse, "Compare a dataset's images: likely wrong labels, neighbours and a map.")
@@ -139,6 +142,7 @@ def _datasets(options: argparse.Namespace) -> tuple[Result, int]:
 def _evaluate(options: argparse.Namespace) -> tuple[Result, int]:
     from core.data.datasets import open_dataset
     from core.evaluation.evaluate import evaluate_run
+    from core.runs import store
 
     workspace = Workspace.default()
     run = store.open_run(workspace, options.run)
@@ -150,6 +154,7 @@ def _evaluate(options: argparse.Namespace) -> tuple[Result, int]:
 
 def _predict(options: argparse.Namespace) -> tuple[Result, int]:
     from core.inference.classifier import open_classifier
+    from core.runs import store
 
     classifier = open_classifier(store.open_run(Workspace.default(), options.run).bundle, options.engine)
     answers = classifier.classify([Path(name) for name in options.images], options.images)
@@ -190,4 +195,7 @@ def _dataset_row(dataset: Any) -> Result:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    status = main()
+    for stream in (sys.stdout, sys.stderr):
+        stream.flush()
+    os._exit(status)  # taking pandas and pyarrow down in good order takes longer than reading a hundred photos

@@ -17,6 +17,7 @@ from core.data.intake import PHASES, Source, take_in, write_refused
 from core.data.manifest import read_manifest, require_two_classes, usable, with_all_columns, write_manifest
 from core.data.probe import Facts
 from core.data.readers import ReadingStopped, read_files
+from core.data.reading_processes import began_reading
 from core.data.scores import scored
 from core.data.sources import Reading, Recognised, recognise
 from core.data.stored import Dataset, dataset_id, describe, folder_name
@@ -106,7 +107,7 @@ def index_into(
         InputError: `root` cannot be a dataset, or not one of its files can be read.
         IndexingStopped: `should_stop` said so.
     """
-    began = time.monotonic()
+    began = began_reading()
     recognised = root if isinstance(root, Recognised) else recognise(root)
     ws, identity = ws or Workspace.default(), identity or dataset_id(recognised.root)
     checkpoint = Checkpoint(ws.indexing(identity))

@@ -113,10 +113,11 @@ def _measured(sketches: list[Sketch]) -> list[Measures]:
             means,
             np.sqrt(np.maximum(covariance.diagonal(axis1=1, axis2=2), 0)),
         ]
-    ).tolist()
+    )
+    rows = table.round(6).tolist()  # beyond that, figures depend on how many images were measured together
     return [
         Measures(one.perceptual_hash if spread >= _LEAST_CONTRAST else None, *row[:4], one.sharpness, *row[5:])
-        for one, spread, row in zip(sketches, contrast.tolist(), table, strict=True)
+        for one, spread, row in zip(sketches, contrast.tolist(), rows, strict=True)
     ]
 
 

@@ -12,6 +12,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections import deque
 from contextlib import suppress
 from pathlib import Path
@@ -77,6 +78,7 @@ class Reader:
 
 
 _early: list[Reader] = []
+_began_ahead: float | None = None
 
 
 def num_readers() -> int:
@@ -109,6 +111,11 @@ def take_early(root: Path, thumbnails: Path | None) -> list[Reader]:
     return fitting
 
 
+def began_reading() -> float:
+    """Now, or when reading ahead began, where it did: the time from which a speed counts, of `time.monotonic`."""
+    return time.monotonic() if not _early or _began_ahead is None else _began_ahead
+
+
 def read_ahead(arguments: list[str]) -> None:
     """Have images read while the rest of this program loads, where the command line is to index a new folder.
 
@@ -127,6 +134,8 @@ def read_ahead(arguments: list[str]) -> None:
         return  # whoever wants them will say so
     if len(images) < FEW:
         return
+    global _began_ahead
+    _began_ahead = time.monotonic()
     start = _fork if sys.platform == "linux" else start_reader
     _early.extend(start(root, ws.thumbnails) for _ in range(num_readers()))
     chunks = [images[place : place + CHUNK] for place in range(0, len(images), CHUNK)]

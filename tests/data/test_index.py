@@ -12,14 +12,20 @@ import psutil
 import pytest
 from PIL import Image
 
+from core.data import reading_processes
 from core.data.checks import MEASURES_VERSION
+from core.data.datasets import index_path
 from core.data.index import IndexingStopped, build_manifest
+from core.data.kept import kept
 from core.data.manifest import COLUMNS, fingerprint, read_manifest, usable, with_all_columns, write_manifest
 from core.data.probe import Facts, probe
 from core.data.readers import ReadingStopped, read_files
-from core.data.reading_processes import CHUNK, FEW
+from core.data.reading_processes import CHUNK, FEW, read_ahead, take_early
+from core.data.shrink import THUMB
 from core.data.sources import recognise
 from core.errors import DarkroomError
+from core.workspace import Workspace
+from tests.conftest import ImageFolder
 
 ODD_NAMES = ['it\'s "one".PNG', "猫.png", "<script>alert(1)<.png", "](x).png", "a b\nc.png", "same.png", "same.PNG"]
 
@@ -175,3 +181,33 @@ def _reading_processes() -> list[psutil.Process]:
         except psutil.Error:
             continue
     return found
+
+
+@pytest.mark.parametrize("killed", [False, True])
+def test_reading_ahead_finds_the_same(workspace: Workspace, image_folder: Callable[..., Path], killed: bool) -> None:
+    root = image_folder(counts={"a": FEW, "b": 5 * CHUNK}, size=(70, 50))
+    (root / "stray.png").write_bytes((root / "a" / "0000.png").read_bytes())  # of no class: read, and not wanted
+    (root / "a" / "0001.png").write_bytes(b"no image")
+    paths = recognise(root).files["path"].tolist()
+    alone, ahead = dict[str, Facts](), dict[str, Facts]()
+    read_files(root, paths, lambda some, facts: alone.update(zip(some, facts, strict=True)))
+    read_ahead(["index", str(root), "--json"])
+    early = take_early(root, workspace.thumbnails)
+    assert early and all(reader.asked for reader in early)
+    if killed:
+        early[0].kill()
+    reading_processes._early.extend(early)
+    read_files(root, paths, lambda some, facts: ahead.update(zip(some, facts, strict=True)), workspace.thumbnails)
+    assert ahead == alone
+    assert kept(workspace.thumbnails, str(alone["a/0000.png"].content_hash), THUMB)
+    assert not _reading_processes()
+
+
+def test_nothing_is_read_ahead_of_a_folder_that_is_known(workspace: Workspace, image_folder: ImageFolder) -> None:
+    root = image_folder(counts={"a": FEW, "b": 5}, size=(5, 4))
+    read_ahead(["index", str(root.parent), "--other"])
+    index_path(workspace, root)
+    read_ahead(["index", str(root)])
+    read_ahead(["train", str(root)])
+    read_ahead(["index", "torchvision:CIFAR10"])
+    assert not take_early(root, workspace.thumbnails)
