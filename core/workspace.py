@@ -53,6 +53,11 @@ class Workspace:
         return self._made("cache", "backbones")
 
     @property
+    def pixels(self) -> Path:
+        """Decoded images of sets that do not fit in memory, by their content; bounded and safe to delete."""
+        return self._made("cache", "pixels")
+
+    @property
     def exports(self) -> Path:
         """Jobs that write cleaned copies, one folder each: what was asked for and how far it is."""
         return self._made("cache", "exports")

@@ -69,6 +69,10 @@ class Images:
                 "Restore the folder, or index it again and start a new run.",
             ) from error
 
+    def read_planes(self, index: int) -> np.ndarray:
+        """The same as networks order it: uint8 (3, size, size)."""
+        return self.read(index).transpose(2, 0, 1)
+
     def decode(self, on_progress: Progress, should_stop: Callable[[], bool]) -> np.ndarray | None:
         """All pixels at once, uint8 (N, 3, size, size), as networks order them; None when asked to stop."""
         pixels = np.empty((len(self), 3, self.spec.size, self.spec.size), np.uint8)
@@ -78,8 +82,8 @@ class Images:
             while chunk := list(itertools.islice(indices, 64)):
                 if should_stop():
                     return None
-                for index, image in zip(chunk, pool.map(self.read, chunk), strict=True):
-                    pixels[index] = image.transpose(2, 0, 1)
+                for index, image in zip(chunk, pool.map(self.read_planes, chunk), strict=True):
+                    pixels[index] = image
                 done += len(chunk)
                 on_progress(done, len(self))
         return pixels

@@ -64,7 +64,7 @@ class FilePixels:
 
     def __init__(self, images: Images, num_workers: int, read: Callable[[int], np.ndarray] | None = None) -> None:
         self.size = images.spec.size
-        self._files = _Files(read or (lambda index: images.read(index).transpose(2, 0, 1)), len(images))
+        self._files = _Files(read or images.read_planes, len(images))
         self._num_workers = num_workers
 
     def batches(self, wanted: list[Tensor]) -> Iterator[Tensor]:
