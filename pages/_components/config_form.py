@@ -3,13 +3,28 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from typing import Any
 
 import streamlit as st
 
-from core.config import PRESETS, Knob, build_config, flatten, group_help, knobs
+from core.config import PRESETS, Knob, TrainConfig, build_config, flatten, group_help, knobs
+from pages._components.text import escape
+from pages._components.train.idle import effective, why_idle
+from pages._components.train.start_from import draw_weights_from
 
 PRESET = "preset"
+# What most people change first; the rest stands in groups to open.
+MAIN = (
+    "model.architecture",
+    "model.weights",
+    "model.weights_from",
+    "model.tune",
+    "preprocess.image_size",
+    "optim.epochs",
+    "optim.batch_size",
+    "optim.learning_rate",
+)
 _FORM = "form"  # (where the fields were drawn last, what stood in them)
 _TITLES = {
     "preprocess": "Preprocessing",
@@ -17,6 +32,7 @@ _TITLES = {
     "optim": "Optimisation",
     "schedule": "Learning-rate schedule",
     "stop": "Early stopping",
+    "runtime": "Runtime",
 }
 
 
@@ -25,10 +41,14 @@ def preset_values(preset: str) -> dict[str, Any]:
     return {knob.path: flatten(build_config({}, preset))[knob.path] for knob in _form_knobs()}
 
 
-def draw_form() -> tuple[str, dict[str, Any]]:
+def draw_form(given_splits: frozenset[str] = frozenset()) -> tuple[str, dict[str, Any]]:
     """Draw preset and fields; returns the preset and `{"group.field": value}` as they stand at present.
 
-    Choosing a preset sets every field to it. Values survive a change of page, not a reload.
+    Choosing a preset sets every field to it. Values survive a change of page, not a reload. Fields without effect under
+    the present choice are not drawn but named, with the reason.
+
+    Args:
+        given_splits: the splits that the dataset itself says.
     """
     preset = st.selectbox(
         "Preset",
@@ -40,23 +60,29 @@ def draw_form() -> tuple[str, dict[str, Any]]:
     )
     st.caption(PRESETS[preset][0])
     _start_from(preset, "form")
-    values: dict[str, Any] = {}
+    with st.container(key="group-main", gap="small"):
+        by_path = {knob.path: knob for knob in _form_knobs()}
+        for path in MAIN:
+            if not why_idle(path, _now()):
+                _field(by_path[path])
     for group in dict.fromkeys(knob.group for knob in _form_knobs()):
         with st.expander(_TITLES.get(group, group.capitalize()), key=f"group-{group}"):
-            values |= _fields(group)
+            _fields(group, MAIN, given_splits)
+    values = _now()
     _keep("form", values)
-    return preset, values
+    return preset, effective(values, _defaults())
 
 
 def draw_group(group: str) -> dict[str, Any]:
     """Draw the fields of one group alone; what is set here is set in the whole form too."""
     _start_from(st.session_state.get(PRESET, next(iter(PRESETS))), group)
-    values = _fields(group)
+    _fields(group)
+    values = _now()
     _keep(group, values)
-    return values
+    return {path: value for path, value in effective(values, _defaults()).items() if path.startswith(f"{group}.")}
 
 
-def changes(preset: str, values: dict[str, Any]) -> list[tuple[str, Any, Any]]:
+def changes(preset: str, values: Mapping[str, Any]) -> list[tuple[str, Any, Any]]:
     """(field, the preset's value, the form's value) of each field that is not as the preset has it."""
     start = preset_values(preset)
     return [(path, start[path], value) for path, value in values.items() if value != start[path]]
@@ -67,13 +93,27 @@ def back_to_preset() -> None:
     _apply_preset()
 
 
+def set_fields(values: Mapping[str, Any]) -> None:
+    """From a callback: put these values, `{"group.field": value}`, into the form."""
+    where, drawn = st.session_state.get(_FORM, ("form", {}))
+    st.session_state[_FORM] = (where, drawn | dict(values))
+    for path, value in values.items():
+        st.session_state[_key(path)] = value
+
+
+def fill_from(config: TrainConfig, changed: Mapping[str, Any]) -> None:
+    """From a callback: put all of a config into the form, with some values changed."""
+    fields = {path: value for path, value in flatten(config).items() if not path.startswith("data.")}
+    set_fields(fields | dict(changed))
+
+
 def _start_from(preset: str, where: str) -> None:
     """Give every field a value before it is drawn: Streamlit does not carry one over to another page's widget."""
     drawn, values = st.session_state.get(_FORM, (where, {}))
     if drawn != where:
         for path, value in values.items():
             st.session_state[_key(path)] = value
-    for path, value in preset_values(preset).items():
+    for path, value in (preset_values(preset) | values).items():
         st.session_state.setdefault(_key(path), value)
 
 
@@ -82,9 +122,30 @@ def _keep(where: str, values: dict[str, Any]) -> None:
     st.session_state[_FORM] = (where, before | values)
 
 
-def _fields(group: str) -> dict[str, Any]:
+def _now() -> dict[str, Any]:
+    return {knob.path: st.session_state[_key(knob.path)] for knob in _form_knobs()}
+
+
+def _fields(group: str, elsewhere: tuple[str, ...] = (), given_splits: frozenset[str] = frozenset()) -> None:
     st.caption(group_help(group))
-    return {knob.path: _field(knob) for knob in _form_knobs() if knob.group == group}
+    idle = []
+    for knob in _form_knobs():
+        if knob.group != group or knob.path in elsewhere:
+            continue
+        if reason := why_idle(knob.path, _now(), given_splits):
+            idle.append((knob.label, reason))
+        else:
+            _field(knob)
+    if idle:
+        st.caption(f"Without effect now. {_listed(idle)}")
+
+
+def _listed(idle: list[tuple[str, str]]) -> str:
+    """`Gamma, Step epochs: only with ...; Views: ...`."""
+    by_reason: dict[str, list[str]] = {}
+    for label, reason in idle:
+        by_reason.setdefault(reason, []).append(label)
+    return escape("; ".join(f"{', '.join(labels)}: {reason}" for reason, labels in by_reason.items())) + "."
 
 
 def _apply_preset() -> None:
@@ -97,14 +158,22 @@ def _form_knobs() -> list[Knob]:
     return [knob for knob in knobs() if knob.group != "data"]
 
 
+def _defaults() -> dict[str, Any]:
+    return {knob.path: knob.default for knob in _form_knobs()}
+
+
 def _key(path: str) -> str:
     return f"knob-{path}"
 
 
 def _field(knob: Knob) -> Any:
     shared: dict[str, Any] = {"key": _key(knob.path), "help": _help(knob), "persist_state": "session"}
+    if knob.path == "model.weights_from":
+        return draw_weights_from(knob, _key(knob.path), st.session_state[_key("model.weights")])
     if knob.choices:
         return st.selectbox(knob.label, knob.choices, **shared)
+    if knob.offered:
+        return st.selectbox(knob.label, knob.offered, accept_new_options=True, **shared)
     if knob.kind is bool:
         return st.toggle(knob.label, **shared)
     if knob.kind is str:

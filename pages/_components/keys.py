@@ -20,6 +20,7 @@ OVERVIEW, EXPLORE, TRAIN, EVALUATE, CLASSIFY = (
 # Query parameters: what a link, a bookmark or a second tab opens.
 DATASET, RUN, IMAGE, PENDING = "dataset", "run", "image", "adding"
 VIEW, CLASS, PAGE, TRUE, PREDICTED = "view", "class", "page", "true", "predicted"
+PLAN = "plan"
 SORT, FALLING, PAGE_SIZE, CHARTS, AGAINST = "sort", "falling", "size", "charts", "against"
 CLASSES_PAGE = "classes-page"
 CHECK, THRESHOLD = "check", "threshold"

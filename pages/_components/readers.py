@@ -15,7 +15,7 @@ from core.data import analysis, summary
 from core.data.datasets import Dataset
 from core.data.filters import Filters, order
 from core.data.manifest import MANIFEST as DATASET_MANIFEST
-from core.data.splits import Leaks, assign_splits, class_table, divide
+from core.data.splits import SPLITS, Division, Leaks, assign_splits, class_table, divide
 from core.errors import InputError
 from core.evaluation.predictions import PREDICTIONS, read_predictions
 from core.inference.bundle import META, ONNX
@@ -85,6 +85,16 @@ def divided(workspace: Workspace, dataset: Dataset, split: SplitConfig) -> tuple
         InputError: it cannot be split so.
     """
     return _divided(*_version(dataset), split.model_dump_json(), workspace, dataset.id, split)
+
+
+def division(workspace: Workspace, dataset: Dataset, split: SplitConfig) -> Division:
+    """The dataset divided so; raises as `divided` does."""
+    return _division(*_version(dataset), split.model_dump_json(), workspace, dataset.id, split)
+
+
+def given_splits(dataset: Dataset) -> frozenset[str]:
+    """The splits that the dataset's own folders or table say."""
+    return counted(dataset, ALL, "given splits", lambda rows, _: frozenset(SPLITS) & frozenset(rows["split"].dropna()))
 
 
 def run_rows(run: Run) -> pd.DataFrame:
@@ -199,6 +209,21 @@ def _divided(
     config = TrainConfig.model_validate({"data": {"dataset": dataset_id}, "split": _split.model_dump()})
     division = divide(_workspace, config)
     return class_table(division.manifest), division.leaks
+
+
+@st.cache_resource(max_entries=2, show_spinner="Dividing the images")
+def _division(
+    folder: str,
+    fingerprint: str,
+    changed: tuple[int, int],
+    split: str,
+    _workspace: Workspace,
+    dataset_id: str,
+    _split: SplitConfig,
+) -> Division:
+    return divide(
+        _workspace, TrainConfig.model_validate({"data": {"dataset": dataset_id}, "split": _split.model_dump()})
+    )
 
 
 @st.cache_resource(max_entries=8, show_spinner="Reading the run's images")

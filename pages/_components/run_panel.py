@@ -14,11 +14,14 @@ from core.runs.launch import FINISHING, resume_run, stop_run
 from core.runs.store import Run
 from core.wording import count, duration, significant
 from pages._components import keys, readers
+from pages._components.asking import ask, asked
 from pages._components.figures import show_figure
 from pages._components.guard import fragment, guarded
 from pages._components.labels import started, trained_on
 from pages._components.states import state_text
 from pages._components.text import escape
+from pages._components.train.another import suggest_again
+from pages._components.train.run_details import run_details
 
 _METRICS = {"loss": "Loss (nats)", "accuracy": "Accuracy (%)"}
 _SERIES = {"train": "training", "val": "validation"}
@@ -32,6 +35,7 @@ _ANSWERS = {
     "failed": "It failed; other runs are unaffected.",
     "lost": "It is not heard of any more. What it last wrote is below, and it can be resumed.",
 }
+_RESUME = "resume-run"
 _LIVE_POINTS = 2000  # a line; more than a screen has pixels
 
 
@@ -64,6 +68,7 @@ def _live(run: Run) -> None:
             column.line_chart(
                 _curves(history, metric), x="epoch", x_label="Epoch", y_label=title, color=_COLOURS, height=300
             )
+    run_details(run)
     _log(run, expanded=not history)
 
 
@@ -71,17 +76,24 @@ def _ended(run: Run) -> None:
     status = run.status
     if not status.ended:
         st.rerun()
+    if asked(_RESUME):
+        with guarded():
+            resume_run(run)
+            st.rerun()
     _heading(run, status)
     if status.state in ("failed", "lost"):
         st.error(escape(status.message), icon=":material/error:")
+    suggest_again(run, status)
     history = run.metrics()
     with st.container(horizontal=True):
-        if status.state != "finished" and st.button(
-            "Resume", icon=":material/resume:", type="secondary", help="Goes on from the last checkpoint."
-        ):
-            with guarded():
-                resume_run(run)
-                st.rerun()
+        if status.state != "finished":
+            st.button(
+                "Resume",
+                icon=":material/resume:",
+                help="Goes on from the last checkpoint.",
+                on_click=ask,
+                args=(_RESUME,),
+            )
         if readers.was_evaluated(run):
             st.page_link(
                 keys.EVALUATE, label="Evaluate it", icon=":material/fact_check:", query_params={keys.RUN: run.id}
@@ -97,6 +109,7 @@ def _ended(run: Run) -> None:
             with column:
                 figure = charts.training_curves_chart(history, metric)
                 show_figure(figure, table, f"{run.id}-{metric}", f"Training and validation {metric} by epoch")
+    run_details(run)
     _log(run, expanded=status.state in ("failed", "lost"))
 
 

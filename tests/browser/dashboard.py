@@ -192,9 +192,10 @@ class Visitor:
         self.settles()
 
     def set_number(self, group: str, label: str, value: int) -> None:
-        """Type a number into the training form, opening its group first."""
+        """Type a number into the training form, opening its group first; those changed first are in the group main."""
         fields = self.tab.locator(f".st-key-group-{group}")
-        fields.locator("summary").click()
+        if group != "main":
+            fields.locator("summary").click()
         field = fields.get_by_label(label, exact=True)
         field.fill(str(value))
         field.press("Enter")
@@ -211,7 +212,8 @@ class Visitor:
         self.open("train", dataset="digits")
         self.choose("Preset", "from-scratch")
         self.sees(PRESETS["from-scratch"][0])
-        self.set_number("optim", "Epochs", epochs)
+        self.settles()  # the fields below that sentence are filled last
+        self.set_number("main", "Epochs", epochs)
         self.sees(f"optim.epochs 25 \N{RIGHTWARDS ARROW} {epochs}")
         self.set_number("stop", "Patience", 0)  # early stopping would make the length of the run a matter of luck
         self.sees("stop.patience 8 \N{RIGHTWARDS ARROW} 0")

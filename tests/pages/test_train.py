@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
@@ -14,23 +15,78 @@ from core.data.datasets import index_path, open_dataset
 from core.files import write_json
 from core.runs.store import Run, create_run, list_runs
 from core.workspace import Workspace
+from pages._components.config_form import MAIN, preset_values
 from tests.conftest import ImageFolder, Trained
 from tests.pages.conftest import OpenPage
 from tests.pages.reading import address, texts
 from tests.waiting import wait_until
 
+# Choices that between them leave no setting without effect.
+CHOICES: tuple[dict[str, object], ...] = (
+    {"split.group_by": "pattern", "model.weights": "file", "model.tune": "last", "optim.loss": "focal"},
+    {"model.weights": "random", "model.tune": "gradual", "schedule.kind": "step", "optim.optimizer": "sgd"},
+    {"schedule.kind": "multistep", "augment.views": 2, "augment.policy": "randaugment"},
+    {"schedule.kind": "plateau", "model.tune": "all"},
+)
+
 
 def test_every_knob_has_a_field_with_its_help_and_bounds(workspace: Workspace, open_page: OpenPage) -> None:
     app = open_page("train", dataset="digits")
-    for knob in knobs():
-        if knob.group == "data":
-            continue
-        field = _field(app, knob.path)
-        assert field.label == knob.label and field.help.startswith(knob.help)
-        if knob.choices:
-            assert tuple(field.options) == knob.choices
-        elif knob.kind not in (bool, str):
-            assert (field.min, field.max) == (knob.low, knob.high)
+    drawn = set[str]()
+    for choices in ({}, *CHOICES):
+        for path, value in (preset_values("transfer") | choices).items():
+            app.session_state[f"knob-{path}"] = value
+        app.run()
+        assert not app.exception
+        for knob in knobs():
+            if knob.group == "data":
+                continue
+            found = _fields(app, knob.path)
+            if not found:
+                named = f"{knob.label}:" in _idle(app) or f"{knob.label}, " in _idle(app)
+                assert named or knob.path == "model.weights_from", knob.path  # below the choice that calls for it
+                continue
+            (field,) = found
+            assert field.help.startswith(knob.help) and field.label in (knob.label, "Weights from file")
+            drawn.add(knob.path)
+            if knob.choices:
+                assert tuple(field.options) == knob.choices
+            elif knob.kind not in (bool, str):
+                assert (field.min, field.max) == (knob.low, knob.high)
+    assert drawn == {knob.path for knob in knobs() if knob.group != "data"}
+
+
+def test_what_is_changed_first_stands_before_the_groups(workspace: Workspace, open_page: OpenPage) -> None:
+    app = open_page("train", dataset="digits")
+    keys = [one.key for one in (*app.sidebar.selectbox, *app.sidebar.number_input)]
+    groups = [one.label for one in app.sidebar.expander]
+    assert set(groups) == {
+        *("Split", "Preprocessing", "Model", "Augmentation", "Optimisation"),
+        *("Learning-rate schedule", "Early stopping", "Runtime"),
+    }
+    inside = {field.key for group in app.sidebar.expander for field in (*group.selectbox, *group.number_input)}
+    assert {key for key in keys if key.startswith("knob-")} - inside == {
+        f"knob-{path}" for path in MAIN if path != "model.weights_from"
+    }
+
+
+def test_a_hidden_setting_keeps_its_value_but_does_not_contradict(workspace: Workspace, open_page: OpenPage) -> None:
+    app = open_page("train", dataset="digits")
+    _field(app, "split.group_by").set_value("pattern").run()
+    _field(app, "split.group_pattern").set_value("([0-9]+)").run()
+    _field(app, "split.group_by").set_value("none").run()
+    assert not _fields(app, "split.group_pattern") and not _button(app, "Start").disabled
+    assert "Group pattern: only with Group by = pattern" in texts(app)
+    _field(app, "split.group_by").set_value("pattern").run()
+    assert _field(app, "split.group_pattern").value == "([0-9]+)"
+
+
+def test_an_unknown_network_is_refused_in_words(workspace: Workspace, open_page: OpenPage) -> None:
+    app = open_page("overview")
+    app.session_state["knob-model.architecture"] = "resnet19"  # the test driver cannot type into a list of options
+    app.switch_page("../train.py").run()
+    assert "model.architecture = 'resnet19': allowed is one of" in texts(app) and "close to it: resnet1" in texts(app)
+    assert _button(app, "Start").disabled and "need a correction" in texts(app)
 
 
 @pytest.mark.parametrize("preset", PRESETS)
@@ -43,8 +99,8 @@ def test_a_preset_sets_every_field(preset: str, workspace: Workspace, open_page:
         _button(app, "Back to the preset").click().run()
     assert not app.exception
     for path, value in flatten(build_config({}, preset)).items():
-        if not path.startswith("data."):
-            assert _field(app, path).value == (value if isinstance(value, str) else pytest.approx(value)), path
+        for field in _fields(app, path):
+            assert field.value == (value if isinstance(value, str) else pytest.approx(value)), path
 
 
 def test_settings_that_do_not_go_together_cannot_be_started(workspace: Workspace, open_page: OpenPage) -> None:
@@ -76,7 +132,7 @@ def test_start_launches_a_run_that_stop_ends(workspace: Workspace, open_page: Op
     _button(app.run(), "Stop").click().run()
     assert not app.exception
     wait_until(lambda: run.status.ended, "the run to stop")
-    app = open_page("train")  # another tab, with no word of the run in its address
+    app = open_page("train", view="Runs")  # another tab, with no word of the run in its address
     assert run.status.state == "stopped" and "It was stopped; the best weights so far are kept" in texts(app)
     assert _button(app, "Resume") and "parameters, " in texts(app)
 
@@ -103,13 +159,20 @@ def test_a_finished_run_leads_on(with_run: Trained, open_page: OpenPage) -> None
     assert {"Evaluate it", "Classify with it"} <= {link.proto.label for link in app.get("page_link")}
 
 
-def _field(app: AppTest, path: str) -> object:
-    key = f"knob-{path}"
-    found = [
-        one for kind in ("selectbox", "toggle", "number_input", "text_input") for one in app.get(kind) if one.key == key
-    ]
-    assert len(found) == 1, path
-    return found[0]
+def _fields(app: AppTest, path: str) -> list[Any]:
+    """The field of a setting; none where it has no effect at present."""
+    wanted = {f"knob-{path}"} | ({"weights-from-run", "weights-from-file"} if path == "model.weights_from" else set())
+    kinds = ("selectbox", "toggle", "number_input", "text_input")
+    return [one for kind in kinds for one in app.get(kind) if one.key in wanted]
+
+
+def _field(app: AppTest, path: str) -> Any:
+    (found,) = _fields(app, path)
+    return found
+
+
+def _idle(app: AppTest) -> str:
+    return "\n".join(line for line in texts(app).split("\n") if line.startswith("Without effect now."))
 
 
 def _button(app: AppTest, label: str) -> object:
