@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 MEASURES_VERSION = 2  # goes up when `core.data.quality` measures otherwise: all files are then read again
-SCORES_VERSION = 2  # goes up when `core.data.scores` or `duplicates` judge otherwise: then nothing is answered unread
+SCORES_VERSION = 3  # goes up when `core.data.scores` or `duplicates` judge otherwise: then nothing is answered unread
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,7 @@ from core.data.label_issues import (
     assign_folds,
     given_probability,
     judge_labels,
+    trust,
     wrong_probability,
 )
 from core.errors import InputError
@@ -69,10 +70,12 @@ def test_a_clean_dataset_is_found_clean_even_where_classes_overlap() -> None:
 
 def test_where_classes_cannot_be_told_apart_nothing_is_listed() -> None:
     features, labels = heaps(400, 10, 1.2)
-    given, _ = plant(labels, 8)
+    given, planted = plant(labels, 8)
     found = judge_labels(features, given, np.full(400, ALONE))
-    assert 0.2 < found.accuracy < 0.54 and not found.is_issue.any()
-    assert found.score.min() >= 1 - found.accuracy**2 - 1e-6  # by hand: at most accuracy squared is believed
+    assert 0.2 < found.accuracy < 0.54 and not (found.is_issue & ~planted).any()
+    # By hand: of some 40 images of a class and an accuracy of a half, a half times 40 / 60 is believed.
+    assert trust(0.5, np.array([40, 20, 180])) == pytest.approx([1 / 3, 1 / 4, 0.45])
+    assert found.score.min() >= 1 - found.accuracy * 50 / 70
 
 
 def test_the_order_is_that_of_self_confidence() -> None:

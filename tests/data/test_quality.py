@@ -186,6 +186,12 @@ def test_odd_sizes_worked_by_hand() -> None:
     assert scores[:47].tolist() == [1.0] * 47
     assert scores[47] == pytest.approx(1 - 0.5 * math.log(2.99) / math.log(3))
     assert (scores < 0.5).tolist() == [False] * 48 + [True, True]
+    # Sizes thin out downwards from a limit of 90, the lower quartile is 45: five spreads are 5 * 1.4826 * log 2, above
+    # log 8, which is the most that is allowed. Above the median nothing differs, so three times as large is odd.
+    skewed = [90] * 6 + [60, 50, 45, 30, 12] + [10, 280]
+    tail = odd_size_scores(pd.DataFrame({"width": skewed, "height": skewed}))
+    assert (tail < 0.5).tolist() == [False] * 11 + [True, True]
+    assert tail[10] == pytest.approx(1 - 0.5 * math.log(90 / 12) / math.log(8))
     portrait = pd.DataFrame({"width": [100, 100, 100, 100], "height": [75, 75, 75, 133]})
     assert (odd_aspect_ratio_scores(portrait) > 0.9).all()
 

@@ -82,8 +82,8 @@ Each image is judged by a linear classifier that was fitted without it and witho
 ImageNet network sees. The images are ordered by how little probability that classifier gives to their label (confident
 learning, Northcutt et al. 2021). How improbable is suspicious depends on how good the classifier is here: a mixture of
 correct and wrong labels is fitted to the whole dataset, and the probability of being wrong that follows is multiplied
-by the square of the share of classes the other images tell. A label is listed from 30 % on: where classes are hard to
-tell from one another few are listed, and none where less than 55 % are told.
+by the share of classes the other images tell, and by less where a class has few images. A label is listed from 30 % on:
+where classes are hard to tell from one another or have some dozen images few labels are listed, or none.
 
 It finds labels that contradict what is seen, one by one. It cannot find a mistake that was made throughout a class,
 tell classes apart that the network cannot, or know what lies outside the picture. Images that show two things, or none,
