@@ -22,9 +22,9 @@ Method, in the order of the functions below:
    n / (n + 20) for a label n images carry, a frequency shrunk as by 20 further images that say nothing (m-estimate,
    Cestnik 1990). A head that is right about less than 30 % lists nothing, nor does one of 15 images a class that is
    right about 60 %. The 20 is ours, by measurement: planted labels, eight seeds, precision / recall before and with
-   this and the divisions of 1: 300 CIFAR-10 images with 5 wrong 0.47 / 0.50 to 0.79 / 0.28, 150 with 5 wrong 0.31 / 0.47 to
-   none listed, 2,000 with 15 wrong 0.76 / 0.34 to 0.86 / 0.29, 10,000 with 100 wrong 0.63 / 0.43 to 0.70 / 0.35; 2,002
-   Dogs-vs-Cats photos with 15 wrong, where the head is right about 98 %, 0.93 / 0.86 to 0.95 / 0.88.
+   this and the divisions of 1: 300 CIFAR-10 images with 5 wrong 0.47 / 0.50 to 0.79 / 0.28, 150 with 5 wrong
+   0.31 / 0.47 to none listed, 2,000 with 15 wrong 0.76 / 0.34 to 0.86 / 0.29, 10,000 with 100 wrong 0.63 / 0.43 to
+   0.70 / 0.35; 2,002 Dogs-vs-Cats photos with 15 wrong, where the head is right about 98 %, 0.93 / 0.86 to 0.95 / 0.88.
 """
 
 from __future__ import annotations
