@@ -17,7 +17,6 @@ from pages._components.train.plan import draw_plan
 from pages._components.train.planned import Planned
 from pages._components.train.start_bar import list_changes, start_bar
 
-PLAN, RUNS = "Plan", "Runs"
 _FIRST = "train-first-view"
 
 
@@ -39,8 +38,8 @@ def _first_view(runs: list[Run]) -> str:
     Later the same in this session, so that what is shown does not change when a run ends.
     """
     at_work = runs[0].status.state not in ENDED
-    remembered = st.session_state.setdefault(_FIRST, RUNS if at_work else PLAN)
-    return RUNS if keys.RUN in st.query_params else remembered
+    remembered = st.session_state.setdefault(_FIRST, keys.WATCHING if at_work else keys.PLANNING)
+    return keys.WATCHING if keys.RUN in st.query_params else remembered
 
 
 def _runs(runs: list[Run]) -> None:
@@ -58,16 +57,16 @@ if datasets:
 else:
     st.info("This page trains a network on a dataset and shows how it learns. There is no dataset yet.")
     st.page_link(keys.OVERVIEW, label="Add a dataset on Overview", icon=":material/create_new_folder:")
-view = PLAN
+view = keys.PLANNING
 if runs:
-    names = [PLAN, RUNS]
+    names = [keys.PLANNING, keys.WATCHING]
     first = _first_view(runs)
     view = st.segmented_control(
         "Show", names, required=True, label_visibility="collapsed", **keys.linked(keys.VIEW, keys.one_of(names), first)
     )
 elif datasets:
     st.markdown("No run yet. Choose a dataset and a preset in the sidebar, look at the plan and press Start.")
-if view == RUNS:
+if view == keys.WATCHING:
     _runs(runs)
 elif datasets:
     draw_plan(planned)

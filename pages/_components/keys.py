@@ -21,6 +21,7 @@ OVERVIEW, EXPLORE, TRAIN, EVALUATE, CLASSIFY = (
 DATASET, RUN, IMAGE, PENDING = "dataset", "run", "image", "adding"
 VIEW, CLASS, PAGE, TRUE, PREDICTED = "view", "class", "page", "true", "predicted"
 PLAN = "plan"
+PLANNING, WATCHING = "Plan", "Runs"  # the views of Train
 SORT, FALLING, PAGE_SIZE, CHARTS, AGAINST = "sort", "falling", "size", "charts", "against"
 CLASSES_PAGE = "classes-page"
 CHECK, THRESHOLD = "check", "threshold"

@@ -10,6 +10,7 @@ import streamlit as st
 from core import charts
 from core.evaluation.curves import fit_remark
 from core.jobs import ENDED, Status
+from core.runs.again import halved_batch
 from core.runs.launch import FINISHING, resume_run, stop_run
 from core.runs.store import Run
 from core.wording import count, duration, significant
@@ -118,6 +119,8 @@ def _heading(run: Run, status: Status) -> None:
         f"{state_text(status.state)} **{escape(trained_on(run))}**, {escape(run.config.model.architecture)}, "
         f"started {started(run)}. {_ANSWERS[status.state]}"
     )
+    if halved := halved_batch(run.config, status):
+        st.warning(escape(halved), icon=":material/memory:")
     if status.message and status.state not in ("failed", "lost"):
         st.caption(escape(status.message))
 

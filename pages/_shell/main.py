@@ -26,6 +26,7 @@ STYLE = """<style>
 [data-testid="stSidebar"] [data-testid="stLayoutWrapper"]:has(> .st-key-start-bar) {
   position: sticky; bottom: 0; z-index: 10; padding: 0.75rem 0;
   background: light-dark(#f6f7f9, #191e24); border-top: 1px solid light-dark(#cbd2d9, #3a434d); }
+[data-testid="stSidebarContent"]:has(.st-key-start-bar) { scroll-padding-bottom: 19rem; }
 @media (min-width: 640px) {
   [data-testid="stLayoutWrapper"]:has(> .st-key-images-edit-bar) {
     position: sticky; bottom: 0.75rem; z-index: 10; background: light-dark(#ffffff, #14181d); } }

@@ -29,6 +29,8 @@ def draw_plan(planned: Planned | None) -> None:
         st.info("The settings beside need a correction before they make a plan; it is named above Start.")
         return
     st.markdown(escape(_answer(planned)))
+    if classes.balance(planned).advised is not None:
+        st.caption(":material/balance: The classes are uneven enough to call for a correction: see Classes.")
     names = list(PARTS)
     part = st.segmented_control("Plan", names, required=True, **keys.linked(keys.PLAN, keys.one_of(names), names[0]))
     PARTS[part](planned)
