@@ -11,7 +11,7 @@ import sys
 import threading
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -255,10 +255,13 @@ def prepare(folder: Path, message: str = "Waiting to start.", created: float | N
     )
 
 
-def launch(folder: Path, module: str, *arguments: str) -> ProcessIdentity:
+def launch(folder: Path, module: str, *arguments: str, environment: Mapping[str, str] | None = None) -> ProcessIdentity:
     """Start `python -m module arguments...` as a session of its own that outlives this process.
 
     Its output is appended to the folder's log. Call `prepare` first.
+
+    Args:
+        environment: variables beside those of this process.
     """
     with open(folder / LOG, "ab") as log:
         child = subprocess.Popen(
@@ -269,7 +272,7 @@ def launch(folder: Path, module: str, *arguments: str) -> ProcessIdentity:
             stderr=subprocess.STDOUT,
             start_new_session=True,
             # By its full path: a relative DARKROOM_HOME would mean another folder in the child's working directory.
-            env={**os.environ, **Workspace.default().environment, "PYTHONUNBUFFERED": "1"},
+            env={**os.environ, **Workspace.default().environment, "PYTHONUNBUFFERED": "1", **(environment or {})},
         )
     identity = identify(child.pid) or ProcessIdentity(child.pid, time.time())
     write_json(folder / PROCESS, asdict(identity))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 import pandas as pd
@@ -9,6 +10,7 @@ import pandas as pd
 from core import jobs
 from core.config import TrainConfig
 from core.errors import InputError
+from core.runs.devices import training_device
 from core.runs.store import Run, create_run
 from core.workspace import Workspace
 
@@ -59,4 +61,6 @@ def _launch(run: Run, config: TrainConfig) -> None:
         return
     # By its number this machine finds itself even where its name is in no directory, as in many containers.
     here = ("--standalone", "--local-addr=127.0.0.1", f"--nproc-per-node={num_processes}")
-    jobs.launch(run.folder, TORCHRUN, *here, "-m", WORKER, str(run.folder))
+    threads = os.environ.get("OMP_NUM_THREADS") or str(max(1, training_device().num_cores // num_processes))
+    environment = {"OMP_NUM_THREADS": threads}  # torchrun would give each process one
+    jobs.launch(run.folder, TORCHRUN, *here, "-m", WORKER, str(run.folder), environment=environment)

@@ -91,10 +91,10 @@ class Images:
 
 def fits_in_memory(num_bytes: int, share: float) -> bool:
     """Whether that many bytes take at most this share of the memory that is free now."""
-    return num_bytes <= share * min(psutil.virtual_memory().available, _left_in_container())
+    return num_bytes <= share * min(psutil.virtual_memory().available, left_in_container())
 
 
-def _left_in_container() -> float:
+def left_in_container() -> float:
     """Bytes until the limit of this process's control group (Linux, version 2); infinite where there is none."""
     try:
         limit, used = ((_CGROUP / name).read_text().strip() for name in ("memory.max", "memory.current"))

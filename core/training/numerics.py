@@ -90,7 +90,8 @@ def reproducibility(runtime: RuntimeConfig, device: torch.device) -> Iterator[No
     before = torch.are_deterministic_algorithms_enabled(), torch.backends.cudnn.benchmark
     if runtime.deterministic and device.type == "cuda":
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # read when cuBLAS starts
-    torch.use_deterministic_algorithms(runtime.deterministic)
+    if runtime.deterministic != before[0]:  # the call alone loads torch's compiler: two seconds
+        torch.use_deterministic_algorithms(runtime.deterministic)
     torch.backends.cudnn.benchmark = not runtime.deterministic
     try:
         yield
@@ -103,5 +104,6 @@ def reproducibility(runtime: RuntimeConfig, device: torch.device) -> Iterator[No
             "Set runtime.deterministic = false, or runtime.device = cpu.",
         ) from error
     finally:
-        torch.use_deterministic_algorithms(before[0])
+        if runtime.deterministic != before[0]:
+            torch.use_deterministic_algorithms(before[0])
         torch.backends.cudnn.benchmark = before[1]

@@ -70,7 +70,7 @@ class Checkpoint:
             found = torch.load(self.path, map_location="cpu", weights_only=True)
         except Exception as error:  # a damaged file makes the reader raise nearly anything
             raise DarkroomError(
-                f"{self.path} is damaged ({error}).", "Delete it to train this run from the start."
+                f"{self.path} is damaged or not a checkpoint.", "Delete it to train this run from the start."
             ) from error
         if "state" not in found:
             raise DarkroomError(
