@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from core.data.leaks import count_leaks
 from core.data.manifest import usable
@@ -14,11 +16,19 @@ from core.evaluation.predictions import predict_manifest, write_predictions
 from core.evaluation.report import build_report
 from core.files import write_json
 from core.inference.bundle import read_bundle
-from core.inference.classifier import open_classifier
+from core.inference.classifier import Classifier, open_classifier, softmax
+from core.inference.parity import TOLERANCE
 from core.runs.store import REPORT, Run
 
+_COMPARED = 8  # images on which known answers are checked
 
-def evaluate_run(run: Run, root: Path, on_progress: Callable[[int, int], None] | None = None) -> dict[str, Any]:
+
+def evaluate_run(
+    run: Run,
+    root: Path,
+    on_progress: Callable[[int, int], None] | None = None,
+    known_logits: Mapping[str, np.ndarray] | None = None,
+) -> dict[str, Any]:
     """Predict every validation and test image and write `predictions.parquet` and `report.json`.
 
     The report also holds `leaks` (see `core.data.leaks`) and which version of the dataset it is of.
@@ -28,6 +38,8 @@ def evaluate_run(run: Run, root: Path, on_progress: Callable[[int, int], None] |
 
     Args:
         root: the dataset's folder.
+        known_logits: what the run's network says of images whose features it computed to train its head, float32
+            (num_classes,) by path. They are taken for the model's word once a few of them are found to be.
 
     Raises:
         DarkroomError: the run has no model yet, or the dataset's folder is gone.
@@ -37,7 +49,8 @@ def evaluate_run(run: Run, root: Path, on_progress: Callable[[int, int], None] |
         raise DarkroomError(f"The dataset's folder {root} is no longer there.", "Put it back and evaluate again.")
     classifier = open_classifier(run.bundle, "torch" if bundle.onnx is None else "onnx")
     manifest = run.manifest()
-    predictions, skipped = predict_manifest(classifier, root, usable(manifest), on_progress=on_progress)
+    known = _confirmed(classifier, root, known_logits or {})
+    predictions, skipped = predict_manifest(classifier, root, usable(manifest), on_progress=on_progress, known=known)
     write_predictions(run.folder, predictions)
     data = run.data()
     leaks = data.get("leaks") or asdict(count_leaks(manifest, run.config.split))
@@ -48,3 +61,18 @@ def evaluate_run(run: Run, root: Path, on_progress: Callable[[int, int], None] |
     }
     write_json(run.folder / REPORT, report)
     return report
+
+
+def _confirmed(classifier: Classifier, root: Path, logits: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Probabilities by path, if on some of these images they are what classifying them gives; else none."""
+    paths = sorted(logits)
+    few = [paths[place] for place in np.linspace(0, len(paths) - 1, min(_COMPARED, len(paths))).round().astype(int)]
+    found = {path: softmax(row) for path, row in logits.items()}
+    for answer in classifier.classify([root / path for path in few], few):
+        anew = dict(answer.top)
+        if answer.error or any(
+            abs(anew[name] - probability) > TOLERANCE
+            for name, probability in zip(classifier.classes, found[answer.name], strict=True)
+        ):
+            return {}
+    return found

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Protocol
@@ -49,6 +49,7 @@ def predict_manifest(
     on_progress: Callable[[int, int], None] | None = None,
     should_stop: Callable[[], bool] | None = None,
     batch_size: int = 32,
+    known: Mapping[str, np.ndarray] | None = None,
 ) -> tuple[pd.DataFrame, list[tuple[str, str]]] | None:
     """Classify the manifest's images of the given splits; decoding runs beside the model.
 
@@ -57,6 +58,7 @@ def predict_manifest(
         frame: manifest rows with at least `path`, `label` and `split`; rows with an `error` are not tried again.
         on_progress: called after every batch with images done and images in all.
         should_stop: asked before every batch.
+        known: probabilities that this classifier gives, by path; those images are not read again.
 
     Returns:
         None where `should_stop` said so: half an evaluation must not be taken for a whole one. Otherwise
@@ -73,27 +75,24 @@ def predict_manifest(
     classes = list(classifier.classes)
     _require_known(rows["label"], classes)
     readable, skipped = _set_errors_aside(rows)
-    paths = readable["path"].tolist()
-    kept: list[int] = []
-    batches: list[np.ndarray] = []
+    found = {path: known[path] for path in readable["path"] if path in known} if known else {}
+    paths = [path for path in readable["path"] if path not in found]
     done = 0
     for results in _decode_ahead([root / path for path in paths], classifier.spec, batch_size):
         if should_stop is not None and should_stop():
             return None
-        pixels = []
-        for position, result in enumerate(results, start=done):
-            if isinstance(result, ImageReadError):
-                skipped.append((paths[position], result.message))
-            else:
-                kept.append(position)
-                pixels.append(result)
-        if pixels:
-            batches.append(_checked_probabilities(classifier, np.stack(pixels), len(classes)))
+        batch = paths[done : done + len(results)]
+        skipped += [(path, r.message) for path, r in zip(batch, results, strict=True) if isinstance(r, ImageReadError)]
+        good = [(path, r) for path, r in zip(batch, results, strict=True) if not isinstance(r, ImageReadError)]
+        if good:
+            answers = _checked_probabilities(classifier, np.stack([pixels for _, pixels in good]), len(classes))
+            found |= {path: row for (path, _), row in zip(good, answers, strict=True)}
         done += len(results)
         if on_progress is not None:
             on_progress(done, len(paths))
-    probabilities = np.concatenate(batches) if batches else np.empty((0, len(classes)))
-    return _table(readable.iloc[kept], probabilities, classes), skipped
+    kept = readable[readable["path"].isin(found.keys())]
+    probabilities = np.array([found[path] for path in kept["path"]]).reshape(len(kept), len(classes))
+    return _table(kept, probabilities, classes), skipped
 
 
 def write_predictions(run_folder: Path, frame: pd.DataFrame) -> None:

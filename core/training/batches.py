@@ -8,7 +8,7 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from core.training.sampling import Order, Sampler, Shard
+from core.training.sampling import Draws, Order, Sampler, Shard
 
 
 class Batches(Protocol):
@@ -68,9 +68,11 @@ class TensorBatches(OrderedBatches):
     """Inputs that are ready as they are, such as features.
 
     Args:
-        inputs: float32 (N, num_features).
+        inputs: float32 (N, num_features), or (N, V, num_features) for V views of each image, of which every epoch
+            draws one.
         labels: int64 (N,).
         shuffle_seed: None for validation.
+        targets: where labels are mixed, what to learn in place of them: float32 (N, V, num_classes).
     """
 
     def __init__(
@@ -83,13 +85,23 @@ class TensorBatches(OrderedBatches):
         *,
         sampler: Sampler = "shuffled",
         shard: Shard | None = None,
+        targets: Tensor | None = None,
     ) -> None:
         super().__init__(Order(len(inputs), batch_size, shuffle_seed, labels=labels, sampler=sampler, shard=shard))
         self.inputs, self.labels = inputs.to(device), labels.to(device)
+        self.targets = None if targets is None else targets.to(device)
 
     def epoch(self, epoch: int, first_image: int = 0, batch_size: int | None = None) -> Iterator[tuple[Tensor, Tensor]]:
         order = self.order.indices(epoch)
+        draws = Draws(self.order.seed or 0, epoch, 1)
         for span in self.order.spans(first_image, batch_size):
             start, stop = self.order.shard.part(*span)
-            if start < stop:
-                yield self.inputs[order[start:stop]], self.labels[order[start:stop]]
+            if start == stop:
+                continue
+            indices = order[start:stop]
+            if self.inputs.ndim == 2:
+                yield self.inputs[indices], self.labels[indices]
+                continue
+            view = (draws.at(torch.arange(start, stop))[:, 0] * self.inputs.shape[1]).long()
+            labels = self.labels[indices] if self.targets is None else self.targets[indices, view]
+            yield self.inputs[indices, view], labels

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+import contextlib
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -13,8 +12,10 @@ from torch import nn
 
 from core.onnx_runtime import open_session
 from core.preprocess import normalise
-from core.training.loaders import DECODE_THREADS, Images
+from core.training.images import Images
+from core.training.loaders import ImageBatches
 from core.training.onnx_graph import backbone_graph
+from core.training.read_ahead import ReadAhead
 
 Engine = Callable[[np.ndarray], np.ndarray]  # float32 (N, 3, H, W) -> float32 (N, num_features)
 BATCH = 16  # measured on two cores: 135 images/s at 16, 127 at 32, 117 at 64
@@ -33,23 +34,28 @@ def fastest_engine(
     reference = torch_engine(backbone, device)
     if device.type != "cpu":
         return reference, None
-    try:
-        graph = backbone_graph(backbone, images.spec.size, cache)
-        session = open_session(graph)
-    except Exception as error:  # exporters and runtimes fail in countless ways; torch itself is always there
-        log(f"Features by torch: the backbone could not be made ready for ONNX Runtime ({error}).")
-        return reference, None
-
-    def fast(inputs: np.ndarray) -> np.ndarray:
-        return session.run(["features"], {"images": inputs})[0]
-
     few = normalise(np.stack([images.read(index) for index in range(min(4, len(images)))]), images.spec)
-    gap = float(np.abs(fast(few) - reference(few)).max())
-    if gap <= TOLERANCE:
-        log(f"Features by ONNX Runtime: largest difference from torch {gap:.1e}.")
-        return fast, graph
-    log(f"Features by torch: ONNX Runtime differs by {gap:.1e}, more than {TOLERANCE:g}.")
+    expected = reference(few)
+    problem = ""
+    for by_tracing in (True, False):  # the quick way first: both are compared
+        try:
+            graph = backbone_graph(backbone, images.spec.size, cache, by_tracing)
+            fast = _session_engine(graph)
+            gap = float(np.abs(fast(few) - expected).max())
+        except Exception as error:  # exporters and runtimes fail in countless ways; torch itself is always there
+            problem = f"the backbone could not be made ready for ONNX Runtime ({error})"
+            continue
+        if gap <= TOLERANCE:
+            log(f"Features by ONNX Runtime: largest difference from torch {gap:.1e}.")
+            return fast, graph
+        problem = f"ONNX Runtime differs by {gap:.1e}, more than {TOLERANCE:g}"
+    log(f"Features by torch: {problem}.")
     return reference, None
+
+
+def _session_engine(graph: Path) -> Engine:
+    session = open_session(graph)
+    return lambda inputs: session.run(["features"], {"images": inputs})[0]
 
 
 def torch_engine(backbone: nn.Module, device: torch.device) -> Engine:
@@ -65,32 +71,65 @@ def torch_engine(backbone: nn.Module, device: torch.device) -> Engine:
 
 
 def compute_features(
-    engine: Engine, images: Images, on_progress: Callable[[int, int], None], should_stop: Callable[[], bool]
+    engine: Engine,
+    images: Images,
+    on_progress: Callable[[int, int], None],
+    should_stop: Callable[[], bool],
+    ahead: ReadAhead | None = None,
 ) -> np.ndarray | None:
     """Features of all images in order, float32 (N, num_features); None when asked to stop.
 
-    Decoding runs ahead in threads, by two batches at most, while the engine works.
+    Args:
+        ahead: decodes these images already; by default that begins now.
     """
     parts: list[np.ndarray] = []
     done = 0
-    for pixels in _decoded(images):
-        if should_stop():
-            return None
-        parts.append(engine(normalise(pixels, images.spec)))
-        done += len(pixels)
-        on_progress(done, len(images))
+    with contextlib.nullcontext(ahead) if ahead else ReadAhead([images]) as reading:
+        for pixels in reading.batches(images, BATCH):
+            if should_stop():
+                return None
+            parts.append(engine(normalise(pixels, images.spec)))
+            done += len(pixels)
+            on_progress(done, len(images))
     return np.concatenate(parts)
 
 
-def _decoded(images: Images) -> Iterator[np.ndarray]:
-    def stacked(futures: list[Future[np.ndarray]]) -> np.ndarray:
-        return np.stack([future.result() for future in futures])
+def view_features(
+    engine: Engine,
+    changed: ImageBatches,
+    view: int,
+    on_progress: Callable[[int, int], None],
+    should_stop: Callable[[], bool],
+) -> tuple[np.ndarray, np.ndarray] | None:
+    """Features of one changed copy of every image; None when asked to stop.
 
-    ahead: deque[list[Future[np.ndarray]]] = deque()
-    with ThreadPoolExecutor(DECODE_THREADS) as pool:
-        for start in range(0, len(images), BATCH):
-            ahead.append([pool.submit(images.read, i) for i in range(start, min(start + BATCH, len(images)))])
-            if len(ahead) > 2:
-                yield stacked(ahead.popleft())
-        while ahead:
-            yield stacked(ahead.popleft())
+    Args:
+        changed: shuffled batches with augmentation, so that images are mixed with any others.
+        view: its number, from 1; another number changes the images otherwise.
+
+    Returns:
+        Features float32 (N, num_features) in the order of the images, and targets: int64 (N,), or float32
+        (N, num_classes) where labels are mixed.
+    """
+    order = changed.order.indices(view)
+    features, targets, done = [], [], 0
+    for inputs, labels in changed.epoch(view):
+        if should_stop():
+            return None
+        features.append(engine(inputs.cpu().contiguous().numpy()))
+        targets.append(labels.cpu().numpy())
+        done += len(labels)
+        on_progress(done, len(order))
+    back = np.argsort(order.numpy())
+    return np.concatenate(features)[back], np.concatenate(targets)[back]
+
+
+def head_logits(head: nn.Module, features: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """What the trained head says of each image's features: float32 (num_classes,) by the same keys."""
+    if not features:
+        return {}
+    device = next(head.parameters()).device
+    head.eval()
+    with torch.inference_mode():
+        logits = head(torch.from_numpy(np.stack(list(features.values()))).to(device)).cpu().numpy()
+    return dict(zip(features, logits, strict=True))

@@ -5,12 +5,14 @@ This is where the rooms meet: it may use all of core, and only the worker progra
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+import psutil
 import torch
 
 from core.config import flatten
@@ -22,16 +24,16 @@ from core.inference.bundle import publish_bundle
 from core.runs.store import CHECKPOINT, EVENTS, LOADED, METRICS, REPORT, TIMES, Run
 from core.training.distributed import join, leave
 from core.training.engine import Progress, is_complete
-from core.training.features import compute_features, fastest_engine
-from core.training.finishing import build_bundle, export
+from core.training.features import head_logits
+from core.training.finishing import MOST_COMPARED, PARITY_BATCH, build_bundle, export
 from core.training.groups import parameter_groups
-from core.training.loaders import Batches, ImageBatches, Images, TensorBatches, fits_in_memory
+from core.training.materials import Material, Places, feature_material, image_material
 from core.training.models import Network
-from core.training.pixels import MemoryPixels
 from core.training.reporting import Report
 from core.training.session import Checkpoint, Session
 from core.training.setup import Setup, set_up
 from core.training.tensorboard import EventWriter
+from core.training.watch import Stopped, Watch
 from core.workspace import Workspace
 
 BUILDING = ".bundle.building"
@@ -39,10 +41,15 @@ BUILDING = ".bundle.building"
 
 @dataclass(frozen=True)
 class Outcome:
-    """How the job ended, when it did not fail."""
+    """How the job ended, when it did not fail.
+
+    Attributes:
+        others_wait: the other processes of this run are not told yet, and wait for this one.
+    """
 
     state: Literal["finished", "stopped"]
     message: str
+    others_wait: bool = False
 
 
 class StoppedEarly(Exception):
@@ -73,19 +80,23 @@ class _Job:
         setup = set_up(self.config, run.manifest(), Workspace.default())
         self.setup: Setup = setup.shared_by(join(setup.device.type == "cuda"))
         self.writes = self.setup.ranks.is_first
+        if self.writes:
+            _clear_leftovers(run.folder)
         self.checkpoint = Checkpoint(run.folder / CHECKPOINT)
         self.events: EventWriter | None = None
 
     def work(self) -> Outcome:
         """All phases in order."""
         network = self._network()
-        backbone_graph = None
+        material = None
         try:
             if self.config.model.tune == "head":
-                progress, backbone_graph = self._fit_head(network)
+                progress, material = self._fit_head(network)
             else:
                 progress = self._fit_all(network)
-        except StoppedEarly:
+        except Stopped:
+            if self.setup.ranks.size > 1:
+                return Outcome("stopped", "Stopped before training went on. Resume to go on.", others_wait=True)
             progress = self._kept_earlier(network)
         finally:
             if self.events is not None:
@@ -98,7 +109,7 @@ class _Job:
             raise StoppedEarly
         if not self.writes:
             return Outcome(state, "")
-        headline = self._finish(network, progress, backbone_graph)
+        headline = self._finish(network, progress, material)
         return Outcome(state, f"{headline} Epoch {progress.best_epoch} of {progress.epoch} is kept.")
 
     def _network(self) -> Network:
@@ -114,62 +125,37 @@ class _Job:
                 write_json(self.run.folder / LOADED, asdict(network.loaded))
         return network
 
-    def _fit_head(self, network: Network) -> tuple[Progress, Path | None]:
-        """Features once, then the head alone. Also returns the backbone's ONNX graph where one was made."""
+    def _fit_head(self, network: Network) -> tuple[Progress, Material]:
+        """Features once, then the head alone."""
         setup = self.setup
-        train, val = setup.images("train"), setup.images("val")
-        self._enter("preparing", "Preparing the backbone.")
-        backbones = setup.workspace.backbones
-        engine, graph = fastest_engine(network.backbone, train, setup.device, backbones, self._log)
-
-        def featured(images: Images, name: str, shuffle_seed: int | None) -> Batches:
-            self._enter("features", f"Computing the features of the {name} images, once.")
-            features = compute_features(engine, images, self._meter(), self._should_stop)
-            if features is None:
-                raise StoppedEarly
-            inputs = torch.from_numpy(features)
-            optim = self.config.optim
-            return TensorBatches(
-                inputs, images.labels, optim.batch_size, setup.device, shuffle_seed, sampler=optim.sampler
-            )
-
-        batches = featured(train, "training", self.config.runtime.seed), featured(val, "validation", None)
-        return self._fit(network, network.head, *batches), graph
+        splits = (setup.images("train"), setup.images("val"), setup.images("test"))
+        material = feature_material(
+            network.backbone, *splits, self.config, len(setup.classes), setup.device, self._places(), self._watch()
+        )
+        return self._fit(network, network.head, material), material
 
     def _fit_all(self, network: Network) -> Progress:
-        """Layers of the network itself, on images from memory where they fit."""
-        setup, runtime = self.setup, self.config.runtime
-        train, val = setup.images("train"), setup.images("val")
-        in_memory = fits_in_memory(train.num_bytes + val.num_bytes, runtime.memory_share / setup.ranks.local_size)
-        if not in_memory:
-            self._log("The images do not fit in the memory they may take, so they are read from disk every epoch.")
-
-        def batched(images: Images, name: str, **training: Any) -> Batches:
-            pixels = None
-            if in_memory:
-                self._enter("reading", f"Reading the {name} images into memory.")
-                pixels = MemoryPixels.decoded(images, self._meter(), self._should_stop)
-                if pixels is None:
-                    raise StoppedEarly
-            return ImageBatches(
-                images,
-                pixels,
-                self.config.optim.batch_size,
-                setup.device,
-                num_classes=len(setup.classes),
-                num_workers=runtime.num_workers,
-                shard=setup.shard,
-                **training,
-            )
-
-        sampler = self.config.optim.sampler
-        batches = (
-            batched(train, "training", shuffle_seed=runtime.seed, augmentation=self.config.augment, sampler=sampler),
-            batched(val, "validation"),
+        """Layers of the network itself, on the images."""
+        setup = self.setup
+        material = image_material(
+            setup.images("train"),
+            setup.images("val"),
+            self.config,
+            len(setup.classes),
+            setup.device,
+            self._places(),
+            self._watch(),
+            setup.ranks,
         )
-        return self._fit(network, network, *batches)
+        return self._fit(network, network, material)
 
-    def _fit(self, network: Network, model: torch.nn.Module, train: Batches, val: Batches) -> Progress:
+    def _places(self) -> Places:
+        return Places(self.setup.workspace.pixels, self.setup.workspace.backbones)
+
+    def _watch(self) -> Watch:
+        return Watch(self._enter, self._meter, self._should_stop, self._log)
+
+    def _fit(self, network: Network, model: torch.nn.Module, material: Material) -> Progress:
         """Fit `model`, which is the network or its head."""
         self._enter("training", "Training.")
         model.to(self.setup.device)
@@ -179,19 +165,19 @@ class _Job:
             first_epoch = int(kept["state"]["progress"]["epoch"]) + 1 if kept else 1
             self.events = EventWriter(self.run.folder / EVENTS, first_epoch)
         session = Session(self.setup, self.checkpoint, self.run.folder / METRICS, self.report, self._log, self.events)
-        return session.fit(model, groups, train, val)
+        return session.fit(model, groups, material.train, material.val)
 
     def _kept_earlier(self, network: Network) -> Progress:
         """What an earlier part of this run kept, for one that is stopped again before it could go on."""
         kept = self.checkpoint.load()
-        if kept is None:
+        if kept is None or not kept["state"]["progress"]["best_epoch"]:
             raise StoppedEarly
         saved = kept["state"]
         trained = network.head if self.config.model.tune == "head" else network
         trained.load_state_dict(saved["best_weights"])
         return Progress(best_weights=saved["best_weights"], **saved["progress"])
 
-    def _finish(self, network: Network, progress: Progress, backbone_graph: Path | None) -> str:
+    def _finish(self, network: Network, progress: Progress, material: Material | None) -> str:
         """Bundle, export, evaluation; gives the headline of the report."""
         data = self.run.data()  # of when it was started: the dataset may have been corrected since
         summary = {
@@ -205,12 +191,15 @@ class _Job:
         self._enter("writing", "Writing the model.")
         bundle = build_bundle(self.run.folder / BUILDING, self.setup, network, summary)
         self._enter("exporting", "Exporting to ONNX and comparing it with the weights, image by image.")
-        self._log(export(bundle, self.setup, backbone_graph, self._meter()))
+        graph = material.backbone if material else None
+        at_most = MOST_COMPARED if graph is None else PARITY_BATCH  # that graph was compared with the backbone before
+        self._log(export(bundle, self.setup, graph, self._meter(), at_most))
         for name in (REPORT, PREDICTIONS):  # figures of an earlier model must not stand beside the new one
             (self.run.folder / name).unlink(missing_ok=True)
         publish_bundle(self.run.folder / BUILDING, self.run.bundle)
         self._enter("evaluating", "Evaluating on the validation and test images.")
-        report = evaluate_run(self.run, self.setup.dataset.root, self._meter())
+        known = head_logits(network.head, material.held_out) if material else {}
+        report = evaluate_run(self.run, self.setup.dataset.root, self._meter(), known)
         self._log(report["headline"])
         self._note_scores(report, progress.best_epoch)
         return str(report["headline"])
@@ -246,3 +235,12 @@ class _Job:
     def _log(self, line: str) -> None:
         if self.writes:
             print(f"{time.strftime('%H:%M:%S')} {line}", flush=True)
+
+
+def _clear_leftovers(folder: Path) -> None:
+    """Remove files that a killed process had begun to write; one that is written now is younger than this process."""
+    began = psutil.Process().create_time()
+    for file in folder.glob(".*.tmp"):
+        with contextlib.suppress(FileNotFoundError):
+            if file.stat().st_mtime < began:
+                file.unlink()

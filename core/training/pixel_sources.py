@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,9 +12,10 @@ from core.config import AugmentConfig, RuntimeConfig
 from core.errors import DarkroomError, ImageReadError
 from core.preprocess import PreprocessSpec, open_image
 from core.training.distributed import ALONE, Ranks
-from core.training.images import Images, Progress, fits_in_memory
-from core.training.pixel_cache import PixelStore
+from core.training.images import Images, fits_in_memory
+from core.training.pixel_cache import CachedPixels, PixelStore
 from core.training.pixels import FilePixels, MemoryPixels, Pixels
+from core.training.watch import Stopped, Watch
 from core.wording import count
 
 MOST_ENLARGED = 1.5  # of the side: 2.25 times the memory, and a crop of 44 % of the area still has all its pixels
@@ -39,22 +39,18 @@ def open_pixels(
     splits: list[tuple[str, Images, PreprocessSpec]],
     runtime: RuntimeConfig,
     cache: Path,
-    on_enter: Callable[[str], None],
-    on_progress: Callable[[], Progress],
-    should_stop: Callable[[], bool],
-    log: Callable[[str], None],
+    watch: Watch,
     ranks: Ranks = ALONE,
-) -> list[Pixels] | None:
-    """The pixels of each split, made ready; None when asked to stop.
+) -> list[Pixels]:
+    """The pixels of each split, made ready.
 
     Args:
         splits: name (for messages), images as they would best be kept, and the spec to fall back to where those
             would not fit in memory but smaller ones do.
         cache: the folder of decoded images; see `core.training.pixel_cache`.
-        on_enter: told what begins, in words.
-        on_progress: gives a new progress callback.
 
     Raises:
+        Stopped: asked to.
         DarkroomError: a file can no longer be read.
     """
     share = runtime.memory_share / ranks.local_size
@@ -63,62 +59,41 @@ def open_pixels(
     else:
         kept = [(name, images.with_spec(spec)) for name, images, spec in splits]
     if fits_in_memory(sum(images.num_bytes for _, images in kept), share):
-        return _in_memory(kept, on_enter, on_progress, should_stop)
+        return [_in_memory(name, images, watch) for name, images in kept]
     if not runtime.disk_cache_gb or any(images.hashes is None for _, images in kept):
-        log("The images do not fit in the memory they may take, so they are read from their files every epoch.")
+        watch.log("The images do not fit in the memory they may take, so they are read from their files every epoch.")
         return [FilePixels(images, runtime.num_workers) for _, images in kept]
-    return _on_disk(kept, runtime, cache, on_enter, on_progress, should_stop, log, ranks)
+    return [_on_disk(name, images, runtime, cache, watch, ranks) for name, images in kept]
 
 
-def _in_memory(
-    kept: list[tuple[str, Images]],
-    on_enter: Callable[[str], None],
-    on_progress: Callable[[], Progress],
-    should_stop: Callable[[], bool],
-) -> list[Pixels] | None:
-    found: list[Pixels] = []
-    for name, images in kept:
-        on_enter(f"Reading the {name} images into memory.")
-        pixels = MemoryPixels.decoded(images, on_progress(), should_stop)
-        if pixels is None:
-            return None
-        found.append(pixels)
-    return found
+def _in_memory(name: str, images: Images, watch: Watch) -> MemoryPixels:
+    watch.enter("reading", f"Reading the {name} images into memory.")
+    pixels = MemoryPixels.decoded(images, watch.meter(), watch.should_stop)
+    if pixels is None:
+        raise Stopped
+    return pixels
 
 
 def _on_disk(
-    kept: list[tuple[str, Images]],
-    runtime: RuntimeConfig,
-    cache: Path,
-    on_enter: Callable[[str], None],
-    on_progress: Callable[[], Progress],
-    should_stop: Callable[[], bool],
-    log: Callable[[str], None],
-    ranks: Ranks,
-) -> list[Pixels] | None:
-    opened: list[Pixels] = []
-    for name, images in kept:
-        on_enter(f"Decoding the {name} images into the cache on disk, once.")
-        store = PixelStore(cache, images.spec)
-        most_bytes = int(runtime.disk_cache_gb * 1e9)
-        share = (ranks.local_rank, ranks.local_size)
-        try:
-            filled = store.fill(images, most_bytes, on_progress(), should_stop, share)
-        except DarkroomError as error:
-            if isinstance(error.__cause__, ImageReadError):
-                raise
-            log(f"The cache of decoded images could not be filled further: {error}")  # a full disk is no reason to end
-            filled = None
-        if filled is None and should_stop():
-            return None
-        ranks.barrier()  # what the others decoded is there now
-        if filled is not None:
-            log(f"{name.capitalize()} images: {filled.num_found:,} were decoded before, {filled.num_added:,} now.")
-            if filled.num_left_out:
-                left = count(filled.num_left_out, "image")
-                log(f"For {left} runtime.disk_cache_gb leaves no room; their files are read every epoch.")
-        opened.append(store.open(images, runtime.num_workers))
-    return opened
+    name: str, images: Images, runtime: RuntimeConfig, cache: Path, watch: Watch, ranks: Ranks
+) -> CachedPixels:
+    watch.enter("reading", f"Decoding the {name} images into the cache on disk, once.")
+    store = PixelStore(cache, images.spec)
+    most_bytes = int(runtime.disk_cache_gb * 1e9)
+    try:
+        filled = store.fill(images, most_bytes, watch.meter(), watch.should_stop, (ranks.local_rank, ranks.local_size))
+        if filled is None:
+            raise Stopped
+        watch.log(f"{name.capitalize()} images: {filled.num_found:,} were decoded before, {filled.num_added:,} now.")
+        if filled.num_left_out:
+            left = count(filled.num_left_out, "image")
+            watch.log(f"For {left} runtime.disk_cache_gb leaves no room; their files are read every epoch.")
+    except DarkroomError as error:
+        if isinstance(error.__cause__, ImageReadError):
+            raise
+        watch.log(f"The cache of decoded images could not be filled further: {error}")  # a full disk ends no training
+    ranks.barrier()  # what the others decoded is there now
+    return store.open(images, runtime.num_workers)
 
 
 def _typical_side(images: Images) -> float:

@@ -90,6 +90,16 @@ def test_one_row_an_image_of_the_splits_asked_for(tmp_path: Path, manifest: pd.D
     assert predict(Brightness(["night", "day"]), tmp_path, manifest, splits=("val",))["split"].tolist() == ["val"]
 
 
+def test_what_is_known_is_not_read_again(tmp_path: Path, manifest: pd.DataFrame) -> None:
+    (tmp_path / "day/b.png").unlink()
+    classifier = Brightness(["night", "day"])
+    known = {"day/b.png": np.array([0.25, 0.75]), "day/e.png": np.array([0.1, 0.9]), "elsewhere.png": np.zeros(2)}
+    table = predict(classifier, tmp_path, manifest, known=known)
+    assert table["path"].tolist() == ["night/a.png", "day/b.png", "day/c.png", "night/d.png", "day/e.png"]
+    assert table["p:day"].tolist() == pytest.approx([0.2, 0.75, 0.0, 0.6, 0.9])
+    assert sum(classifier.batch_sizes) == 3
+
+
 def test_loss_is_minus_log_of_the_labels_probability_and_finite(tmp_path: Path, manifest: pd.DataFrame) -> None:
     loss = predict(Brightness(["night", "day"]), tmp_path, manifest)["loss"].tolist()
     assert loss[:2] == pytest.approx([-math.log(0.8), -math.log(0.8)])

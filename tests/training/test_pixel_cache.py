@@ -24,6 +24,7 @@ from core.training.images import Images
 from core.training.pixel_cache import CachedPixels, Filled, PixelStore
 from core.training.pixel_sources import open_pixels, training_images
 from core.training.pixels import FilePixels, MemoryPixels
+from core.training.watch import Watch
 
 SPEC = PreprocessSpec(16, "squash", "bilinear", (0.4, 0.5, 0.6), (0.2, 0.3, 0.4))
 EACH = 16 * 16 * 3
@@ -160,10 +161,9 @@ def test_pixels_are_kept_where_there_is_room(
 ) -> None:
     said: list[str] = []
     splits = [("training", images, SPEC), ("validation", _part(images, slice(5)), SPEC)]
-    found = open_pixels(
-        splits, runtime, tmp_path / "cache", said.append, lambda: lambda *_: None, lambda: False, said.append
-    )
-    assert found is not None and [type(pixels) for pixels in found] == [kind, kind]
+    watch = Watch(lambda phase, words: said.append(words), lambda: lambda *_: None, lambda: False, said.append)
+    found = open_pixels(splits, runtime, tmp_path / "cache", watch)
+    assert [type(pixels) for pixels in found] == [kind, kind]
     np.testing.assert_array_equal(_all(found[0], images), _expected(images))
     assert any("memory" in line or "cache" in line for line in said)
 

@@ -1,0 +1,168 @@
+"""What a run learns from, made ready: batches of images, or of features where the head alone learns."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import nn
+
+from core.config import TrainConfig
+from core.training.batches import Batches, TensorBatches
+from core.training.distributed import ALONE, Ranks
+from core.training.features import BATCH, Engine, compute_features, fastest_engine, view_features
+from core.training.images import Images
+from core.training.loaders import ImageBatches
+from core.training.pixel_sources import open_pixels, training_images
+from core.training.read_ahead import ReadAhead
+from core.training.sampling import Shard
+from core.training.watch import Stopped, Watch
+
+
+@dataclass(frozen=True)
+class Material:
+    """What the engine is given.
+
+    Attributes:
+        backbone: its ONNX graph, where features were computed with one.
+        held_out: features of images that are not learned from, by path: float32 (num_features,).
+    """
+
+    train: Batches
+    val: Batches
+    backbone: Path | None = None
+    held_out: dict[str, np.ndarray] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Places:
+    """Folders of the cache: for decoded images, for backbones as graphs."""
+
+    pixels: Path
+    backbones: Path
+
+
+def image_material(
+    train: Images,
+    val: Images,
+    config: TrainConfig,
+    num_classes: int,
+    device: torch.device,
+    places: Places,
+    watch: Watch,
+    ranks: Ranks = ALONE,
+) -> Material:
+    """Batches of the images themselves, changed as the config says.
+
+    Raises:
+        Stopped: asked to.
+        DarkroomError: a file can no longer be read.
+    """
+    larger = training_images(train, config.augment)
+    splits = [("training", larger, train.spec), ("validation", val, val.spec)]
+    kept = open_pixels(splits, config.runtime, places.pixels, watch, ranks)
+    optim, shard = config.optim, Shard(ranks.rank, ranks.size)
+    learned = ImageBatches(
+        train,
+        kept[0],
+        optim.batch_size,
+        device,
+        shuffle_seed=config.runtime.seed,
+        augmentation=config.augment,
+        num_classes=num_classes,
+        sampler=optim.sampler,
+        shard=shard,
+    )
+    return Material(learned, ImageBatches(val, kept[1], optim.batch_size, device, shard=shard))
+
+
+def feature_material(
+    backbone: nn.Module,
+    train: Images,
+    val: Images,
+    test: Images,
+    config: TrainConfig,
+    num_classes: int,
+    device: torch.device,
+    places: Places,
+    watch: Watch,
+) -> Material:
+    """Batches of features, computed once; those of the test images too, so that no image is read again to evaluate.
+
+    Raises:
+        Stopped: asked to.
+        DarkroomError: a file can no longer be read.
+    """
+    # Decoding begins before the backbone is ready: the export keeps one core busy, for seconds.
+    with ReadAhead([train, val, test]) as ahead:
+        watch.enter("preparing", "Preparing the backbone.")
+        engine, graph = fastest_engine(backbone, train, device, places.backbones, watch.log)
+        found = []
+        for name, images in (("training", train), ("validation", val), ("test", test)):
+            watch.enter("features", f"Computing the features of the {name} images, once.")
+            features = (
+                compute_features(engine, images, watch.meter(), watch.should_stop, ahead) if len(images) else None
+            )
+            if features is None and len(images):
+                raise Stopped
+            found.append(features)
+    held_out = {
+        path: row
+        for images, features in ((val, found[1]), (test, found[2]))
+        if features is not None
+        for path, row in zip(images.paths, features, strict=True)
+    }
+    assert found[0] is not None and found[1] is not None  # a division without those is refused before a run starts
+    optim, seed = config.optim, config.runtime.seed
+    learned = torch.from_numpy(found[0])[:, None]
+    targets = None
+    if config.augment.views:
+        learned, targets = _with_views(engine, learned, train, config, num_classes, device, places, watch)
+    batches = TensorBatches(
+        learned if learned.shape[1] > 1 else learned[:, 0],
+        train.labels,
+        optim.batch_size,
+        device,
+        seed,
+        sampler=optim.sampler,
+        targets=targets,
+    )
+    return Material(
+        batches, TensorBatches(torch.from_numpy(found[1]), val.labels, optim.batch_size, device), graph, held_out
+    )
+
+
+def _with_views(
+    engine: Engine,
+    plain: torch.Tensor,
+    train: Images,
+    config: TrainConfig,
+    num_classes: int,
+    device: torch.device,
+    places: Places,
+    watch: Watch,
+) -> tuple[torch.Tensor, torch.Tensor | None]:
+    """Features (N, 1 + views, num_features): the images as they are, then changed; targets where labels are mixed."""
+    kept = open_pixels(
+        [("training", training_images(train, config.augment), train.spec)], config.runtime, places.pixels, watch
+    )
+    changed = ImageBatches(
+        train,
+        kept[0],
+        BATCH,
+        device,
+        shuffle_seed=config.runtime.seed,
+        augmentation=config.augment,
+        num_classes=num_classes,
+    )
+    features, targets = [plain[:, 0]], [nn.functional.one_hot(train.labels, num_classes).float()]
+    for view in range(1, config.augment.views + 1):
+        watch.enter("features", f"Computing the features of changed images, {view} of {config.augment.views}.")
+        found = view_features(engine, changed, view, watch.meter(), watch.should_stop)
+        if found is None:
+            raise Stopped
+        features.append(torch.from_numpy(found[0]))
+        targets.append(torch.from_numpy(found[1]))
+    return torch.stack(features, dim=1), torch.stack(targets, dim=1) if changed.mixes else None

@@ -1,0 +1,126 @@
+"""What a run learns from: features in the images' order, of changed copies too, and decoded before they are needed."""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from torch import nn
+
+from core.config import AugmentConfig, TrainConfig
+from core.errors import DarkroomError
+from core.preprocess import PreprocessSpec, normalise
+from core.training.features import head_logits
+from core.training.images import Images
+from core.training.materials import Material, Places, feature_material, image_material
+from core.training.read_ahead import ReadAhead
+from core.training.watch import Stopped, Watch
+
+CPU = torch.device("cpu")
+SPEC = PreprocessSpec(16, "squash", "bilinear", (0.4, 0.5, 0.6), (0.2, 0.3, 0.4))
+MEANS = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten())  # mirrored images have the same features
+QUIET = Watch(lambda *_: None, lambda: lambda *_: None, lambda: False, lambda _: None)
+
+
+@pytest.fixture
+def splits(tmp_path: Path) -> list[Images]:
+    generator = np.random.default_rng(0)
+    found = []
+    for name, count in (("train", 40), ("val", 9), ("test", 7)):
+        paths = [f"{name}-{number:02}.png" for number in range(count)]
+        for path in paths:
+            Image.fromarray(generator.integers(0, 256, (16, 16, 3), np.uint8)).save(tmp_path / path)
+        found.append(Images(tmp_path, paths, np.arange(count) % 3, SPEC, [f"{i:016x}" for i in range(count)]))
+    return found
+
+
+def _expected(images: Images) -> np.ndarray:
+    pixels = np.stack([images.read(index) for index in range(len(images))])
+    return normalise(pixels, SPEC).mean(axis=(2, 3))
+
+
+def _features(splits: list[Images], tmp_path: Path, augment: AugmentConfig, watch: Watch = QUIET) -> Material:
+    config = TrainConfig(augment=augment)
+    places = Places(tmp_path / "pixels", tmp_path / "backbones")
+    (tmp_path / "backbones").mkdir()
+    return feature_material(MEANS, *splits, config, 3, CPU, places, watch)
+
+
+def test_features_are_those_of_the_images_and_the_held_out_ones_are_kept(splits: list[Images], tmp_path: Path) -> None:
+    material = _features(splits, tmp_path, AugmentConfig())
+    train, val, test = splits
+    inputs, labels = (torch.cat(parts) for parts in zip(*material.val.epoch(0), strict=True))
+    assert np.allclose(inputs.numpy(), _expected(val), atol=1e-5) and torch.equal(labels, val.labels)
+    assert sum(len(part) for part, _ in material.train.epoch(1)) == len(train)
+    assert list(material.held_out) == val.paths + test.paths
+    assert np.allclose(np.stack([material.held_out[path] for path in test.paths]), _expected(test), atol=1e-5)
+    head = nn.Linear(3, 3)
+    logits = head_logits(head, material.held_out)
+    assert np.allclose(logits[test.paths[2]], head(torch.from_numpy(_expected(test)[2])).detach(), atol=1e-5)
+
+
+def test_views_of_mirrored_images_equal_the_images_themselves(splits: list[Images], tmp_path: Path) -> None:
+    material = _features(splits, tmp_path, AugmentConfig(horizontal_flip=True, views=2))
+    train = splits[0]
+    rows = torch.from_numpy(_expected(train))
+    for epoch in (1, 2):
+        for inputs, labels in material.train.epoch(epoch):
+            nearest = torch.cdist(inputs, rows).argmin(dim=1)
+            assert torch.allclose(inputs, rows[nearest], atol=1e-5)
+            assert torch.equal(labels, train.labels[nearest])
+
+
+def test_each_epoch_draws_one_view_of_each_image(splits: list[Images], tmp_path: Path) -> None:
+    material = _features(splits, tmp_path, AugmentConfig(brightness=0.5, views=3))
+    rows = torch.from_numpy(_expected(splits[0]))
+    first, second = (torch.cat([inputs for inputs, _ in material.train.epoch(epoch)]) for epoch in (1, 2))
+    plain = (torch.cdist(torch.cat([first, second]), rows).amin(dim=1) < 1e-5).float().mean()
+    assert 0.1 < plain < 0.45  # one view in four is the image itself
+    again = torch.cat([inputs for inputs, _ in material.train.epoch(1)])
+    assert torch.equal(first, again)
+
+
+def test_mixed_copies_come_with_mixed_labels(splits: list[Images], tmp_path: Path) -> None:
+    material = _features(splits, tmp_path, AugmentConfig(mixup=1.0, views=1))
+    rows = torch.from_numpy(_expected(splits[0]))
+    mixed = 0
+    for inputs, targets in material.train.epoch(1):
+        assert targets.shape == (len(inputs), 3) and torch.allclose(targets.sum(dim=1), torch.ones(len(inputs)))
+        for features, target in zip(inputs, targets, strict=True):
+            if target.max() > 0.999:
+                continue  # the image itself, or two of one class
+            # The mean of a blend is the blend of the means, by the share that the labels tell.
+            mixed += 1
+            first, second = target.nonzero().flatten().tolist()
+            blends = [
+                target[first] * one + target[second] * other
+                for one in rows[splits[0].labels == first]
+                for other in rows[splits[0].labels == second]
+            ]
+            assert torch.cdist(features[None], torch.stack(blends)).min() < 1e-3
+    assert mixed > 5
+
+
+def test_asked_to_stop_it_stops(splits: list[Images], tmp_path: Path) -> None:
+    watch = Watch(lambda *_: None, lambda: lambda *_: None, lambda: True, lambda _: None)
+    with pytest.raises(Stopped):
+        _features(splits, tmp_path, AugmentConfig(), watch)
+    with pytest.raises(Stopped):
+        places = Places(tmp_path / "pixels", tmp_path / "backbones")
+        image_material(splits[0], splits[1], TrainConfig(), 3, CPU, places, watch)
+
+
+def test_images_are_decoded_ahead_within_bounds(splits: list[Images], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("core.training.read_ahead.MOST_WAITING", 5 * 16 * 16 * 3)
+    with ReadAhead(splits[:2]) as ahead:
+        found = [np.concatenate(list(ahead.batches(images, 8))) for images in splits[:2]]
+    for images, pixels in zip(splits, found, strict=False):
+        np.testing.assert_array_equal(pixels, np.stack([images.read(index) for index in range(len(images))]))
+    (splits[1].root / splits[1].paths[3]).unlink()
+    with pytest.raises(DarkroomError, match="val-03.png"), ReadAhead([splits[1]]) as ahead:
+        list(ahead.batches(splits[1], 4))
+    assert not [thread for thread in threading.enumerate() if thread.name.startswith("decode")]
