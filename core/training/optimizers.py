@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from core.config import OptimConfig
 from core.training.groups import ParameterGroup
+from core.training.muon import FloatMuon
 
 
 class Optimizers:
@@ -55,7 +56,7 @@ class Optimizers:
     def _plain(self, shares: list[tuple[list[nn.Parameter], float]]) -> torch.optim.Optimizer:
         optim, groups = self._optim, self._torch_groups(shares)
         if optim.optimizer == "rmsprop":
-            return torch.optim.RMSprop(groups, lr=optim.learning_rate, momentum=optim.momentum, foreach=True)
+            return torch.optim.RMSprop(groups, lr=optim.learning_rate, momentum=optim.momentum)
         if optim.optimizer == "sgd":
             nesterov = optim.momentum > 0
             return torch.optim.SGD(
@@ -84,7 +85,8 @@ class Optimizers:
         parts: list[torch.optim.Optimizer] = []
         if groups:
             rate, momentum = self._optim.learning_rate, self._optim.momentum
-            parts.append(torch.optim.Muon(groups, lr=rate, momentum=momentum, adjust_lr_fn="match_rms_adamw"))
+            kind = FloatMuon if groups[0]["params"][0].device.type == "cpu" else torch.optim.Muon
+            parts.append(kind(groups, lr=rate, momentum=momentum, adjust_lr_fn="match_rms_adamw"))
         if any(some for some, _ in rest):
             parts.append(self._plain(rest))
         return parts
