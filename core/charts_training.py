@@ -58,11 +58,14 @@ def lr_search_chart(rates: Sequence[float], losses: Sequence[float], suggestion:
         hovertemplate="learning rate %{x:.3g}: loss %{y:.3g}<extra></extra>",
     )
     if suggestion is not None:
-        figure.add_vline(
-            x=suggestion,
-            line={"color": PALETTE[1], "dash": "dash", "width": 2},
-            annotation={"text": f"suggested: {significant(suggestion)}", "textangle": 0, "yanchor": "bottom"},
-            annotation_position="top",
+        figure.add_vline(x=suggestion, line={"color": PALETTE[1], "dash": "dash", "width": 2})
+        figure.add_annotation(
+            x=math.log10(suggestion),  # the line takes the value itself, a text on a logarithmic axis its logarithm
+            y=1,
+            yref="paper",
+            yanchor="bottom",
+            showarrow=False,
+            text=f"suggested: {significant(suggestion)}",
         )
     figure.update_xaxes(type="log", exponentformat="power", dtick=1)
     figure.update_layout(showlegend=False)

@@ -41,5 +41,6 @@ def test_the_curve_is_the_schedule_times_the_rate() -> None:
 def test_a_search_marks_what_it_suggests_and_leaves_gaps() -> None:
     figure = lr_search_chart([1e-4, 1e-3, 1e-2], [2.0, 1.0, math.inf], 1e-3)
     assert figure.layout.xaxis.type == "log" and figure.data[0].y == (2.0, 1.0, None)
-    assert figure.layout.shapes[0].x0 == 1e-3 and "0.001" in figure.layout.annotations[0].text
+    (text,) = figure.layout.annotations
+    assert figure.layout.shapes[0].x0 == 1e-3 and text.x == -3 and "0.001" in text.text
     assert not lr_search_chart([1e-4], [2.0], None).layout.shapes

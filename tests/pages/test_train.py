@@ -159,6 +159,18 @@ def test_a_finished_run_leads_on(with_run: Trained, open_page: OpenPage) -> None
     assert {"Evaluate it", "Classify with it"} <= {link.proto.label for link in app.get("page_link")}
 
 
+def test_weights_come_from_an_earlier_run_or_a_file(with_run: Trained, open_page: OpenPage) -> None:
+    app = open_page("train", dataset=with_run.run.config.data.dataset, view="Plan")
+    _field(app, "model.weights").set_value("run").run()
+    assert _field(app, "model.weights_from").value == with_run.run.id and not _button(app, "Start").disabled
+    _field(app, "model.weights").set_value("file").run()
+    assert _field(app, "model.weights_from").value == "" and "weights_from is empty" in texts(app)
+    _field(app, "model.weights_from").set_value("/nowhere/weights.safetensors").run()
+    assert "weights_from is empty" not in texts(app) and not app.exception
+    _field(app, "model.weights").set_value("run").run()
+    assert _field(app, "model.weights_from").value == with_run.run.id
+
+
 def _fields(app: AppTest, path: str) -> list[Any]:
     """The field of a setting; none where it has no effect at present."""
     wanted = {f"knob-{path}"} | ({"weights-from-run", "weights-from-file"} if path == "model.weights_from" else set())

@@ -26,13 +26,19 @@ PARTS: dict[str, Callable[[Planned], None]] = {
 def draw_plan(planned: Planned | None) -> None:
     """Draw what is chosen of the plan; None where the settings do not amount to a run yet."""
     if planned is None:
-        st.info("The settings beside need a correction before they make a plan; it is named above Start.")
+        st.info("The settings in the sidebar need a correction before they make a plan; it is named above Start.")
         return
     st.markdown(escape(_answer(planned)))
     if classes.balance(planned).advised is not None:
         st.caption(":material/balance: The classes are uneven enough to call for a correction: see Classes.")
     names = list(PARTS)
-    part = st.segmented_control("Plan", names, required=True, **keys.linked(keys.PLAN, keys.one_of(names), names[0]))
+    part = st.segmented_control(
+        "Part of the plan",
+        names,
+        required=True,
+        label_visibility="collapsed",
+        **keys.linked(keys.PLAN, keys.one_of(names), names[0]),
+    )
     PARTS[part](planned)
 
 
