@@ -9,12 +9,13 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from core.errors import InputError
 from core.training.models.network import HALF, Architecture, Backbone, Loaded, Scaling
 
 _AUXILIARY = {"googlenet": ("aux1.", "aux2."), "inception_v3": ("AuxLogits.",)}  # heads for training on ImageNet alone
+_POSITIONS = "encoder.pos_embedding"
 _MAXVIT_STEP = 224  # 32 pixels a feature, 7 features a window
 _LICENCE_SWAG = "CC-BY-NC 4.0"
 OTHERWISE = (
@@ -121,9 +122,7 @@ def _load(name: str, backbone: nn.Module, image_size: int) -> Loaded:
     try:
         state = _weights(name).get_state_dict(progress=False, check_hash=True, weights_only=True)
         state = _without_heads(state, backbone, _AUXILIARY.get(name, ()))
-        if name.startswith("vit_"):
-            state = _with_positions_for(state, backbone, image_size)
-        backbone.load_state_dict(state)
+        backbone.load_state_dict(with_positions_for(state, backbone, image_size))
     except OSError as error:  # URLError is one
         raise InputError(
             f"The pretrained weights of {name} are not at {file} and could not be downloaded ({error}).",
@@ -146,8 +145,22 @@ def _without_heads(state: dict[str, Any], backbone: nn.Module, auxiliary: tuple[
     }
 
 
-def _with_positions_for(state: dict[str, Any], backbone: Any, image_size: int) -> dict[str, Any]:
-    """Position embeddings of a transformer, resampled to the number of squares in an image of that size."""
+def with_positions_for(
+    state: dict[str, Tensor], backbone: nn.Module, image_size: int, prefix: str = ""
+) -> dict[str, Tensor]:
+    """Position embeddings of a transformer resampled to the number of squares in images of that size; all else as is.
+
+    Args:
+        prefix: what names in `state` begin with, before the backbone's own names.
+    """
+    own, name = backbone.state_dict().get(_POSITIONS), prefix + _POSITIONS
+    if own is None or name not in state or state[name].ndim != own.ndim or state[name].shape == own.shape:
+        return state
     from torchvision.models.vision_transformer import interpolate_embeddings
 
-    return dict(interpolate_embeddings(image_size, backbone.patch_size, state))
+    patch = int(backbone.get_submodule("conv_proj").weight.shape[-1])
+    try:
+        resampled = interpolate_embeddings(image_size, patch, {_POSITIONS: state[name]})
+    except ValueError:  # they are not those of a square image
+        return state
+    return state | {name: resampled[_POSITIONS]}

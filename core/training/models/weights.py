@@ -15,6 +15,7 @@ from core.config import ModelConfig
 from core.errors import InputError
 from core.files import read_json
 from core.training.models.network import Loaded, Network
+from core.training.models.torchvision_nets import with_positions_for
 from core.workspace import Workspace
 
 _WRAPPERS = ("state_dict", "model_state_dict", "model", "weights", "net")  # what tutorials save a state dict under
@@ -30,7 +31,8 @@ def load_saved(network: Network, model: ModelConfig, image_size: int, ws: Worksp
             backbone fits.
     """
     path, source = _find(model, ws)
-    held = _fitted(_plain_names(read_tensors(path), network), network, image_size)
+    held = _plain_names(read_tensors(path), network)
+    held = with_positions_for(held, network.backbone, image_size, "backbone.")
     own = network.state_dict()
     fitting = {name: value for name, value in held.items() if name in own and own[name].shape == value.shape}
     loaded = Loaded(
@@ -39,9 +41,9 @@ def load_saved(network: Network, model: ModelConfig, image_size: int, ws: Worksp
         [name for name in own if name not in held],
         [name for name in held if name not in own],
         [
-            f"{name}: {_size(value)} there, {_size(own[name])} here"
-            for name, value in held.items()
-            if name in own and name not in fitting
+            f"{name}: {_size(held[name])} there, {_size(value)} here"
+            for name, value in own.items()
+            if name in held and name not in fitting
         ],
     )
     if not any(name.startswith("backbone.") and value.ndim > 1 for name, value in fitting.items()):
@@ -121,21 +123,6 @@ def _plain_names(held: dict[str, Tensor], network: Network) -> dict[str, Tensor]
         is_last = bool(network.classifier) and layer == network.classifier
         renamed[f"{last}.{kind}" if is_last else f"backbone.{name}"] = value
     return renamed
-
-
-def _fitted(held: dict[str, Tensor], network: Network, image_size: int) -> dict[str, Tensor]:
-    """Position embeddings of torchvision's transformers resampled to this size of images; all else as it is."""
-    name, own = "backbone.encoder.pos_embedding", network.state_dict()
-    if name not in held or name not in own or held[name].shape == own[name].shape or held[name].ndim != own[name].ndim:
-        return held
-    from torchvision.models.vision_transformer import interpolate_embeddings
-
-    patch = int(getattr(network.backbone, "patch_size"))  # noqa: B009  nn.Module's own typing knows no such attribute
-    plain = {"encoder.pos_embedding": held[name]}
-    try:
-        return held | {name: interpolate_embeddings(image_size, patch, plain)["encoder.pos_embedding"]}
-    except ValueError:
-        return held  # not of a square image: it is listed as not fitting
 
 
 def _hint(path: Path) -> str:

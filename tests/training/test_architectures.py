@@ -1,0 +1,138 @@
+"""Contract: every network on offer is built for three classes, and a step forward and back reaches all its weights."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+import torch
+from torch import nn
+
+from core.architectures import OFFERED, OWN, TIMM, TORCHVISION
+from core.config import ModelConfig, PreprocessConfig
+from core.errors import InputError
+from core.training.models import architecture, build_network, make_spec
+from core.training.models.blank import without_memory
+
+RANDOM = {"weights": "random", "tune": "all"}
+OF_TIMM = ("vit_tiny_patch16_224", "convnext_atto", "mobilenetv3_small_050", "resnet10t")
+# Set this to run the steps of the giants for real too, which takes minutes and 8 GB; without it they run on torch's
+# meta device, which checks every shape and moves no number.
+ALL_FOR_REAL = bool(os.environ.get("DARKROOM_GIANTS"))
+MOST_PARAMETERS = 30_000_000
+
+
+def tiny(name: str) -> int:
+    """The side of the smallest handy images for a network."""
+    for beginning, side in {"maxvit": 224, "alexnet": 64, "inception": 75, "efficientnet_v2": 33}.items():
+        if name.startswith(beginning):
+            return side
+    return int(name.rpartition("_")[2]) * 2 if name.startswith("vit_") else 32
+
+
+def check_a_step(network: nn.Module, images: torch.Tensor) -> None:
+    logits = network(images)
+    assert logits.shape == (2, 3)
+    logits.sum().backward()
+    assert [name for name, parameter in network.named_parameters() if parameter.grad is None] == []
+
+
+@pytest.mark.parametrize("name", OFFERED)
+def test_every_network_learns_a_step_for_three_classes(name: str) -> None:
+    model, side = ModelConfig(architecture=name, **RANDOM), tiny(name)
+    with without_memory():
+        blank = build_network(model, 3, side)
+    in_stages = [id(parameter) for stage in blank.stages() for parameter in stage.parameters()]
+    assert sorted(in_stages) == sorted(id(parameter) for parameter in blank.parameters())
+    num_parameters = sum(parameter.numel() for parameter in blank.parameters())
+    if num_parameters <= MOST_PARAMETERS or ALL_FOR_REAL:
+        check_a_step(build_network(model, 3, side), torch.rand(2, 3, side, side))
+    else:
+        check_a_step(blank.to("meta"), torch.empty(2, 3, side, side, device="meta"))
+
+
+@pytest.mark.parametrize("name", OF_TIMM)
+def test_networks_of_timm_by_name(name: str) -> None:
+    side = 64 if name.startswith("vit_") else 32
+    network = build_network(ModelConfig(architecture=TIMM + name, **RANDOM, head_units=7), 3, side)
+    check_a_step(network, torch.rand(2, 3, side, side))
+
+
+def test_the_names_on_offer_are_torchvisions() -> None:
+    import torchvision
+
+    assert set(TORCHVISION) == set(torchvision.models.list_models(module=torchvision.models))
+
+
+@pytest.mark.parametrize("name", OWN)
+@pytest.mark.parametrize("side", [16, 33])
+def test_own_networks_take_any_size(name: str, side: int) -> None:
+    network = build_network(ModelConfig(architecture=name, **RANDOM), 3, side)
+    assert network(torch.rand(2, 3, side, side)).shape == (2, 3)
+
+
+@pytest.mark.parametrize(
+    ("name", "side", "way_out"),
+    [
+        ("alexnet", 32, "image_size to 63 or more"),
+        ("inception_v3", 64, "image_size to 75 or more"),
+        ("vgg16", 16, "image_size to 32 or more"),
+        ("vit_b_16", 100, "image_size to 96 or 112"),
+        ("maxvit_t", 256, "image_size to 224 or 448"),
+        ("timm:inception_v3", 64, "image_size to 75 or more"),
+    ],
+)
+def test_images_too_small_or_of_another_size_are_refused_with_the_way_out(name: str, side: int, way_out: str) -> None:
+    with pytest.raises(InputError, match=way_out), without_memory():
+        build_network(ModelConfig(architecture=name, **RANDOM), 3, side)
+
+
+def test_a_name_timm_does_not_know_is_refused_with_those_close_to_it() -> None:
+    with pytest.raises(InputError, match="no network 'resnet5'.*resnet50"):
+        architecture("timm:resnet5")
+    with pytest.raises(InputError, match="no network 'resnet50.no_such_weights'"):
+        architecture("timm:resnet50.no_such_weights")
+
+
+def test_images_are_scaled_as_the_published_weights_expect() -> None:
+    """Against torchvision's and timm's own word, and for Inception against the network that undoes its own scaling."""
+    images = PreprocessConfig()
+    assert make_spec(images, "resnet18").mean == (0.485, 0.456, 0.406)
+    assert make_spec(images, "efficientnet_v2_l").std == (0.5, 0.5, 0.5)
+    assert make_spec(images, "timm:vit_tiny_patch16_224").mean == (0.5, 0.5, 0.5)
+    assert make_spec(images, "timm:resnet10t").mean == (0.485, 0.456, 0.406)
+    from torchvision.models import Inception_V3_Weights, inception_v3
+
+    theirs = inception_v3(aux_logits=False, init_weights=False, transform_input=True)
+    usual, ours = Inception_V3_Weights.DEFAULT.transforms(), make_spec(images, "inception_v3")
+    pixels = torch.rand(1, 3, 8, 8)
+    mean, std = (torch.tensor(values).view(1, 3, 1, 1) for values in (usual.mean, usual.std))
+    expected = theirs._transform_input((pixels - mean) / std)
+    mean, std = (torch.tensor(values).view(1, 3, 1, 1) for values in (ours.mean, ours.std))
+    assert torch.allclose((pixels - mean) / std, expected, atol=1e-6)
+
+
+def test_vgg16_with_a_hidden_layer_has_the_size_worked_out_by_hand() -> None:
+    model = ModelConfig(architecture="vgg16", head_units=256, dropout=0.4)
+    from core.training.describe import describe
+
+    described = describe(model, 100, 224)
+    assert (described["parameters"], described["trainable_parameters"]) == (135_335_076, 1_074_532)
+
+
+def test_the_dropout_of_the_published_head_gives_way_to_ours() -> None:
+    with without_memory():
+        network = build_network(ModelConfig(architecture="mobilenet_v2", **RANDOM, dropout=0.3), 3, 32)
+    assert [layer.p for layer in network.modules() if isinstance(layer, nn.Dropout)] == [0.0, 0.3]
+
+
+def test_xavier_and_kaiming_draw_from_the_ranges_of_their_papers() -> None:
+    """Glorot: uniform within sqrt(6 / (fan_in + fan_out)). He: standard deviation sqrt(2 / fan_out)."""
+    torch.manual_seed(0)
+    xavier = build_network(ModelConfig(architecture="cnn_2_blocks", init="xavier", **RANDOM), 10, 32)
+    weight = xavier.backbone[3].weight  # 32 -> 64 channels, 3x3
+    bound = (6 / (32 * 9 + 64 * 9)) ** 0.5
+    assert 0.98 * bound < weight.abs().max() <= bound
+    kaiming = build_network(ModelConfig(architecture="cnn_2_blocks", **RANDOM), 10, 32)
+    assert kaiming.backbone[3].weight.std().item() == pytest.approx((2 / (64 * 9)) ** 0.5, rel=0.02)
+    assert not torch.equal(kaiming.backbone[3].weight, weight)
