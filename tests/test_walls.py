@@ -20,6 +20,7 @@ PROGRAMS = {
     "core.training.job",
     "core.training.finishing",
     "core.training.preflight",
+    "core.training.previews",
     "core.__main__",
     "core.verbs_training",
     "core.docs",
@@ -95,7 +96,9 @@ def test_nobody_imports_a_program(path: Path) -> None:
     allowed = {
         "core.training.worker": {"core.training.job"},
         "core.training.job": {"core.training.finishing"},
-        "core.training.preflight": {"core.training.finishing"},
+        "core.training.trial_finish": {"core.training.finishing"},
+        "core.training.preflight": {"core.training.trial", "core.training.trial_finish"},
+        "core.training.lr_finder": {"core.training.trial"},
         "core.__main__": {"core.verbs_training"},
         "core.docs": {"core.__main__"},
     }

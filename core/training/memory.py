@@ -1,7 +1,8 @@
-"""How much memory there is, how much was taken, and a limit that turns running out of it into an error one can handle."""
+"""How much memory there is and was taken, and a limit that turns running out of it into an error one can handle."""
 
 from __future__ import annotations
 
+import os
 import resource
 import sys
 
@@ -30,15 +31,16 @@ def peak_bytes(device: torch.device) -> float:
 
 
 def limit_to_free_memory() -> bool:
-    """Refuse this process, from now on, more main memory than is free: whether that is possible here.
+    """Refuse this process, from now on, more main memory than is free: whether that is done here.
 
     Without it Linux promises more than there is, and when the promise is called in, kills a process, any process; with
-    it torch raises an error, and training goes on with smaller batches. A lower limit that is set already stays.
+    it torch raises an error, and training goes on with smaller batches. Several processes on a machine get equal
+    parts; a lower limit that is set already stays. Not where there is a GPU, whose driver maps more than it uses.
     """
-    if not sys.platform.startswith("linux"):
+    if not sys.platform.startswith("linux") or torch.cuda.is_available():
         return False
     held = psutil.Process().memory_info().data  # what RLIMIT_DATA counts: private memory that can be written
-    wanted = int(held + free_bytes(torch.device("cpu")))
+    wanted = held + int(free_bytes(torch.device("cpu")) / int(os.environ.get("LOCAL_WORLD_SIZE", "1")))
     soft, hard = resource.getrlimit(resource.RLIMIT_DATA)
     for limit in (soft, hard):
         if limit != resource.RLIM_INFINITY:

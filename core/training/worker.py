@@ -39,10 +39,12 @@ def _train(folder: Path, status: Report) -> int:
     try:
         status.update(message="Starting.", phase="starting")
         from core.training.job import train_run
+        from core.training.memory import limit_to_free_memory
 
+        limit_to_free_memory()
         outcome = train_run(folder, status)
         status.update(state=outcome.state, message=outcome.message, phase="", rate=0.0, eta_s=None)
-        return 0
+        return int(outcome.others_wait)  # on anything but 0 torchrun ends the others
     except Exception as error:
         if isinstance(error, DarkroomError):
             print(error, flush=True)
@@ -62,7 +64,9 @@ def _train(folder: Path, status: Report) -> int:
 def _assist(folder: Path) -> int:
     """Compute along with the first process, which alone tells how it goes."""
     from core.training.job import train_run
+    from core.training.memory import limit_to_free_memory
 
+    limit_to_free_memory()
     try:
         train_run(folder, Silent())
         return 0
