@@ -27,7 +27,8 @@ from tests.waiting import wait_until
 
 if os.environ.get("DARKROOM_REQUIRE_BROWSER") != "1":  # else the import below fails, and so does whoever imports this
     pytest.importorskip("playwright.sync_api", reason="Playwright is missing: pip install -r requirements-dev.txt")
-from playwright.sync_api import Dialog, Locator, Page, expect
+from playwright.sync_api import Dialog, FloatRect, Locator, Page, expect
+from playwright.sync_api import TimeoutError as PlaywrightTimeout
 
 HEADINGS = {
     "overview": "What is in this workspace?",
@@ -37,6 +38,7 @@ HEADINGS = {
     "classify": "What is in this image?",
 }
 ARTIFACTS = REPOSITORY / "tests" / "artifacts"
+AT_REST = '[data-testid="stApp"][data-test-script-state="notRunning"]'
 WIDE, NARROW = 1280, 390  # pixels
 PATIENCE_S = 60  # what a busy machine may take to draw a page or start a process
 RUN_S = 300  # ... and to finish a small run
@@ -47,6 +49,14 @@ VISIBLE_IMAGES_LOADED = """() => {
   const images = within(document).filter((e) => e.tagName === "IMG" && e.getBoundingClientRect().top < innerHeight);
   return images.every((image) => image.complete);
 }"""
+# The script starts a moment after a click: until then a page at rest is the one from before it.
+COUNT_RUNS = """
+window.darkroomRuns = 0;
+new MutationObserver((changes) => {
+  window.darkroomRuns += changes.filter((one) => one.target.dataset.testScriptState === "running").length;
+}).observe(document, { subtree: true, attributes: true, attributeFilter: ["data-test-script-state"] });
+"""
+START_S, REST_S = 10, 3  # how long to wait for a run that may not come, and for rest on a page that may follow a job
 expect.set_options(timeout=1000 * PATIENCE_S)
 
 
@@ -149,6 +159,7 @@ class Visitor:
         self.server = server
         self.surprises: list[str] = []
         tab.set_default_timeout(1000 * PATIENCE_S)
+        tab.add_init_script(COUNT_RUNS)
         tab.on("dialog", self._dialog)
         tab.on("pageerror", lambda error: self.surprises.append(f"script error: {error}"))
 
@@ -163,9 +174,49 @@ class Visitor:
         self.settles()
 
     def settles(self) -> None:
-        """Wait until the script has run and all it sent is drawn."""
-        expect(self.tab.locator('[data-testid="stApp"][data-test-script-state="notRunning"]')).to_be_visible()
+        """Wait until the script has run and all it sent is drawn; see `redrawn` for what follows a click."""
+        expect(self.tab.locator(AT_REST)).to_be_visible()
         expect(self.tab.get_by_test_id("stSkeleton")).to_have_count(0)
+
+    def rests(self) -> None:
+        """Wait until nothing is being drawn, so that what is acted on next is not a drawing about to be replaced.
+
+        Not for long: a page that follows a job is drawn again and again.
+        """
+        with contextlib.suppress(AssertionError):
+            expect(self.tab.locator(AT_REST)).to_be_visible(timeout=1000 * REST_S)
+
+    @contextlib.contextmanager
+    def redrawn(self) -> Iterator[None]:
+        """Do something that makes the script run, and wait until what it says now is drawn.
+
+        What changes nothing, such as picking what is picked, makes no script run, and is waited for in vain.
+        """
+        self.rests()
+        before = self.tab.evaluate("() => window.darkroomRuns")
+        yield
+        with contextlib.suppress(PlaywrightTimeout):
+            self.tab.wait_for_function("(before) => window.darkroomRuns !== before", arg=before, timeout=1000 * START_S)
+        self.settles()
+
+    def place_of(self, locator: Locator) -> FloatRect:
+        """Where something is on the screen once it stays there: figures move while others above them are drawn."""
+        self.settles()
+        locator.scroll_into_view_if_needed()
+        last: list[FloatRect | None] = [None]
+
+        def stays() -> bool:
+            last.append(locator.bounding_box())
+            return last[-1] is not None and last[-1] == last[-2]
+
+        wait_until(stays, "it to stay where it is", PATIENCE_S)
+        assert last[-1] is not None
+        return last[-1]
+
+    def opens(self, image: Locator) -> None:
+        """Click on an image of a gallery and wait until its own page is drawn."""
+        with self.redrawn():
+            image.click()
 
     def sees(self, text: str | re.Pattern[str], within_s: float = PATIENCE_S) -> None:
         """Wait until the text can be read somewhere on the page."""
@@ -178,18 +229,21 @@ class Visitor:
         assert not self.surprises
 
     def press(self, button: str) -> None:
+        """Press a button of the page at rest; what comes of it is for the caller to wait for."""
+        self.rests()
         self.tab.get_by_role("button", name=button, exact=True).click()
 
     def pick(self, radio: str) -> None:
-        """Press one segment of a segmented control."""
-        self.tab.get_by_role("radio", name=radio, exact=True).click()
-        self.settles()
+        """Press one segment of a segmented control and wait until what it shows is drawn."""
+        with self.redrawn():
+            self.tab.get_by_role("radio", name=radio, exact=True).click()
 
     def choose(self, label: str, option: str) -> None:
-        """Pick from a select box."""
+        """Pick from a select box what is not picked there yet, and wait until what that changes is drawn."""
+        self.rests()
         self.tab.get_by_role("combobox", name=label, exact=True).click()
-        self.tab.get_by_role("option", name=option, exact=True).click()
-        self.settles()
+        with self.redrawn():
+            self.tab.get_by_role("option", name=option, exact=True).click()
 
     def set_number(self, group: str, label: str, value: int) -> None:
         """Type a number into the training form, opening its group first; those changed first are in the group main."""
@@ -198,8 +252,8 @@ class Visitor:
             fields.locator("summary").click()
         field = fields.get_by_label(label, exact=True)
         field.fill(str(value))
-        field.press("Enter")
-        self.settles()
+        with self.redrawn():
+            field.press("Enter")
 
     def looks_at(self, folder: Path) -> None:
         """Name a folder in Overview's form for adding a dataset."""

@@ -14,18 +14,15 @@ STATISTICS = "Classes & statistics"
 
 def click_bar(visitor: Visitor, figure: str, number: int) -> None:
     bar = visitor.tab.locator(BARS.format(figure)).nth(number)
-    bar.scroll_into_view_if_needed()
-    box = bar.bounding_box()
-    assert box is not None
+    box = visitor.place_of(bar)
     visitor.tab.mouse.click(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
 
 
 def mark_stretch(visitor: Visitor, figure: str, first: int, last: int) -> None:
     """Drag over the bars from one to another."""
     bars = visitor.tab.locator(BARS.format(figure))
-    bars.nth(first).scroll_into_view_if_needed()
-    begin, end = bars.nth(first).bounding_box(), bars.nth(last).bounding_box()
-    assert begin is not None and end is not None
+    begin, end = visitor.place_of(bars.nth(first)), bars.nth(last).bounding_box()
+    assert end is not None
     height = begin["y"] + begin["height"] - 3
     visitor.tab.mouse.move(begin["x"] - 4, height)
     visitor.tab.mouse.down()
@@ -63,6 +60,7 @@ def test_a_bar_that_is_clicked_filters_the_images(server: Server, visit: Visit, 
     expect(visitor.gallery("gallery")).to_have_count(4)
     visitor.tab.get_by_role("button", name="Width: at least").click()
     visitor.sees("13 of 19 images")
+    expect(visitor.gallery("gallery")).to_have_count(13)
     visitor.press("Clear filters")
     visitor.sees("19 of 19 images")
     expect(visitor.gallery("gallery")).to_have_count(19)
@@ -70,10 +68,12 @@ def test_a_bar_that_is_clicked_filters_the_images(server: Server, visit: Visit, 
     visitor.press("Add filter")
     visitor.choose("Filter by", "Path")
     visitor.tab.get_by_role("textbox", name="Path contains").fill("WIDE")
-    visitor.tab.keyboard.press("Enter")
+    with visitor.redrawn():
+        visitor.tab.keyboard.press("Enter")
     expect(visitor.gallery("gallery")).to_have_count(4)
     visitor.tab.keyboard.press("Escape")
-    visitor.gallery("gallery").nth(1).click()
+    expect(visitor.tab.get_by_role("textbox", name="Path contains")).to_be_hidden()  # it lay over the images
+    visitor.opens(visitor.gallery("gallery").nth(1))
     visitor.sees("2 of 4")
     visitor.press("Next")
     visitor.sees("3 of 4")
@@ -90,8 +90,8 @@ def test_images_are_selected_by_box_by_stretch_and_by_page(
     visitor = visit(server)
     visitor.open("explore", dataset=dataset.id)
     boxes = visitor.tab.locator(".st-key-gallery .tick input")
-    tile = visitor.gallery("gallery").first.bounding_box()
-    assert tile is not None and tile["width"] > 100  # small images fill their square too
+    tile = visitor.place_of(visitor.gallery("gallery").first)
+    assert tile["width"] > 100  # small images fill their square too
     boxes.nth(1).click()
     visitor.sees("1 selected")
     boxes.nth(5).click(modifiers=["Shift"])
@@ -101,7 +101,8 @@ def test_images_are_selected_by_box_by_stretch_and_by_page(
     visitor.sees("4 selected")
     visitor.sees("4 images selected")  # what can be done with them
     visitor.photographs("explore-selected")
-    visitor.tab.get_by_role("button", name="Page 2").click()
+    with visitor.redrawn():
+        visitor.tab.get_by_role("button", name="Page 2").click()
     expect(visitor.gallery("gallery")).to_have_count(12)
     visitor.press("Select page")
     visitor.sees("16 selected, 4 of them not shown here")

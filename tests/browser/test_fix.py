@@ -19,9 +19,11 @@ def test_fix_a_label_and_undo_it(server: Server, visit: Visit, image_folder: Ima
     for path in ("cat/0000.png", "cat/0002.png"):
         visitor.tab.get_by_role("checkbox", name=f"Select cat: {path}").check()
     visitor.sees("2 images selected.")
+    visitor.settles()
     label = visitor.tab.get_by_role("combobox", name="New class")
     label.fill("young cat")
-    label.press("Enter")
+    with visitor.redrawn():
+        label.press("Enter")
     visitor.photograph("explore-edit-bar")
     visitor.press("Relabel")
     visitor.sees("Relabelled 2 images as young cat.")
@@ -35,9 +37,11 @@ def test_fix_a_label_and_undo_it(server: Server, visit: Visit, image_folder: Ima
     assert open_dataset(workspace, dataset.id).fingerprint == dataset.fingerprint
     visitor.open("explore", dataset=dataset.id, view="Edits")
     visitor.sees("0 corrections in force, 1 undone")
+    visitor.settles()
     visitor.photograph("explore-edits")
     visitor.tab.get_by_role("button", name="Redo: Relabelled 2 images as young cat").click()
     visitor.sees("1 correction in force, 0 undone")
+    visitor.settles()
     assert open_dataset(workspace, dataset.id).num_classes == 3
     visitor.tab.get_by_role("button", name="Undo: Relabelled 2 images as young cat").click()
     visitor.sees("0 corrections in force, 1 undone")

@@ -17,17 +17,15 @@ from tests.waiting import wait_until
 def draw_around(visitor: Visitor, left: float, right: float) -> None:
     """Draw a closed line around a part of the map, given in shares of its width."""
     area = visitor.tab.locator(".nsewdrag").first
-    area.scroll_into_view_if_needed()
-    box = area.bounding_box()
-    assert box is not None
+    box = visitor.place_of(area)
     corners = [(left, 0.02), (right, 0.02), (right, 0.98), (left, 0.98), (left, 0.05)]
     points = [(box["x"] + x * box["width"], box["y"] + y * box["height"]) for x, y in corners]
     visitor.tab.mouse.move(*points[0])
     visitor.tab.mouse.down()
     for point in points[1:]:
         visitor.tab.mouse.move(*point, steps=8)
-    visitor.tab.mouse.up()
-    visitor.settles()
+    with visitor.redrawn():
+        visitor.tab.mouse.up()
 
 
 def test_select_on_the_map_and_correct(server: Server, visit: Visit, image_folder: ImageFolder) -> None:
@@ -46,12 +44,15 @@ def test_select_on_the_map_and_correct(server: Server, visit: Visit, image_folde
 
     visitor.pick("PCA")
     visitor.sees("two directions")
+    expect(visitor.tab.locator(".xtitle")).to_have_text("First component")  # not the map that stood there before
     draw_around(visitor, 0.5, 1.0)
     visitor.sees("30 images on the map selected")
 
     visitor.open("explore", dataset=dataset.id, view="Label issues")
     visitor.sees("rather dog, 90.0 %")
-    visitor.tab.get_by_label("Select cat: cat/0001.png").check()
+    visitor.settles()
+    with visitor.redrawn():
+        visitor.tab.get_by_label("Select cat: cat/0001.png").check()
     visitor.press("Relabel 1 image as suggested")
     visitor.sees("No label is suspicious enough")
     visitor.sees("have changed since this analysis")

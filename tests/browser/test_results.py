@@ -25,7 +25,7 @@ def test_evaluate_and_open_a_confusion_cell(server: Server, digits_run: Run, vis
     visitor.sees(f"True {true}, predicted {predicted}: {count} image")
     expect(visitor.gallery("cell-gallery")).to_have_count(count)
     visitor.photograph("evaluate-cell")
-    visitor.gallery("cell-gallery").first.click()
+    visitor.opens(visitor.gallery("cell-gallery").first)
     visitor.sees("Hash of its bytes")
     visitor.press("Back")
     visitor.arrives("evaluate")
