@@ -99,6 +99,7 @@ def test_nobody_imports_a_program(path: Path) -> None:
         "core.training.trial_finish": {"core.training.finishing"},
         "core.training.preflight": {"core.training.trial", "core.training.trial_finish"},
         "core.training.lr_finder": {"core.training.trial"},
+        "core.training.previews": {"core.training.trial"},
         "core.__main__": {"core.verbs_training"},
         "core.docs": {"core.__main__"},
     }

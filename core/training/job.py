@@ -19,9 +19,10 @@ from core.config import flatten
 from core.data.leaks import Leaks
 from core.evaluation.evaluate import evaluate_run
 from core.evaluation.predictions import PREDICTIONS
-from core.files import write_json
+from core.files import write_bytes, write_json
 from core.inference.bundle import publish_bundle
-from core.runs.store import CHECKPOINT, EVENTS, LOADED, METRICS, REPORT, TIMES, Run
+from core.runs.store import CHECKPOINT, EVENTS, FIRST_BATCH, FIRST_LABELS, LOADED, METRICS, REPORT, TIMES, Run
+from core.training.contact_sheet import contact_sheet, first_batch
 from core.training.distributed import join, leave
 from core.training.engine import Progress, is_complete
 from core.training.features import head_logits
@@ -37,6 +38,7 @@ from core.training.watch import Stopped, Watch
 from core.workspace import Workspace
 
 BUILDING = ".bundle.building"
+FIRST_BATCH_COLUMNS = 8
 
 
 @dataclass(frozen=True)
@@ -164,8 +166,19 @@ class _Job:
             kept = self.checkpoint.load()
             first_epoch = int(kept["state"]["progress"]["epoch"]) + 1 if kept else 1
             self.events = EventWriter(self.run.folder / EVENTS, first_epoch)
+            self._show(material)
         session = Session(self.setup, self.checkpoint, self.run.folder / METRICS, self.report, self._log, self.events)
         return session.fit(model, groups, material.train, material.val)
+
+    def _show(self, material: Material) -> None:
+        """Keep the first batch as a picture, for the run's page and TensorBoard."""
+        if (self.run.folder / FIRST_BATCH).is_file():
+            return
+        pictures, labels = first_batch(material.shown, self.setup.classes)
+        write_bytes(self.run.folder / FIRST_BATCH, contact_sheet(pictures, FIRST_BATCH_COLUMNS), durable=False)
+        write_json(self.run.folder / FIRST_LABELS, {"labels": labels, "columns": FIRST_BATCH_COLUMNS}, durable=False)
+        if self.events is not None:
+            self.events.first_batch(pictures)
 
     def _kept_earlier(self, network: Network) -> Progress:
         """What an earlier part of this run kept, for one that is stopped again before it could go on."""

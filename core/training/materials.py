@@ -16,6 +16,7 @@ from core.training.features import BATCH, Engine, compute_features, fastest_engi
 from core.training.images import Images
 from core.training.loaders import ImageBatches
 from core.training.pixel_sources import open_pixels, training_images
+from core.training.pixels import FilePixels
 from core.training.read_ahead import ReadAhead
 from core.training.sampling import Shard
 from core.training.watch import Stopped, Watch
@@ -26,12 +27,14 @@ class Material:
     """What the engine is given.
 
     Attributes:
+        shown: training images as the network gets them, for a look at the first batch.
         backbone: its ONNX graph, where features were computed with one.
         held_out: features of images that are not learned from, by path: float32 (num_features,).
     """
 
     train: Batches
     val: Batches
+    shown: ImageBatches
     backbone: Path | None = None
     held_out: dict[str, np.ndarray] = field(default_factory=dict)
 
@@ -75,7 +78,7 @@ def image_material(
         sampler=optim.sampler,
         shard=shard,
     )
-    return Material(learned, ImageBatches(val, kept[1], optim.batch_size, device, shard=shard))
+    return Material(learned, ImageBatches(val, kept[1], optim.batch_size, device, shard=shard), learned)
 
 
 def feature_material(
@@ -129,9 +132,18 @@ def feature_material(
         sampler=optim.sampler,
         targets=targets,
     )
-    return Material(
-        batches, TensorBatches(torch.from_numpy(found[1]), val.labels, optim.batch_size, device), graph, held_out
+    shown = ImageBatches(
+        train,
+        FilePixels(train, 0),
+        optim.batch_size,
+        device,
+        shuffle_seed=seed,
+        augmentation=config.augment if config.augment.views else None,
+        num_classes=num_classes,
+        sampler=optim.sampler,
     )
+    validation = TensorBatches(torch.from_numpy(found[1]), val.labels, optim.batch_size, device)
+    return Material(batches, validation, shown, graph, held_out)
 
 
 def _with_views(
