@@ -108,7 +108,9 @@ def kind_bars(kinds: pd.DataFrame) -> go.Figure:
 
 
 def size_grid_map(grid: pd.DataFrame) -> go.Figure:
-    """How many images have which width and height together.
+    """How many images have which width and height together; a cell's customdata is [its place in the table, in words].
+
+    Cells are bars that float: those of a heatmap cannot be clicked.
 
     Args:
         grid: width_low, width_high, height_low, height_high (pixels, low <= side < high), images; empty cells may
@@ -117,28 +119,25 @@ def size_grid_map(grid: pd.DataFrame) -> go.Figure:
     figure = blank_figure("Which sizes do the images have?", "", "Width (pixels)", "Height (pixels)", 420)
     if grid.empty:
         return figure
-    widths, heights = _borders(grid, "width"), _borders(grid, "height")
-    counts = np.full((len(heights) - 1, len(widths) - 1), np.nan)
-    words = np.full(counts.shape, "", dtype=object)
-    column, row = widths.searchsorted(grid["width_low"]), heights.searchsorted(grid["height_low"])
-    counts[row, column] = grid["images"]
-    wide = _pixel_ranges(grid["width_low"].to_numpy(float), grid["width_high"].to_numpy(float))
-    tall = _pixel_ranges(grid["height_low"].to_numpy(float), grid["height_high"].to_numpy(float))
-    words[row, column] = [
+    sides = {name: grid[name].to_numpy(float) for name in grid if name != "images"}
+    wide = _pixel_ranges(sides["width_low"], sides["width_high"])
+    tall = _pixel_ranges(sides["height_low"], sides["height_high"])
+    words = [
         f"{a} wide, {b} tall: {count(int(n), 'image')}" for a, b, n in zip(wide, tall, grid["images"], strict=True)
     ]
-    colour, colorbar = count_colours(counts, "Images")
-    figure.add_heatmap(
-        x=widths,
-        y=heights,
-        z=colour,
-        customdata=words,
-        hovertemplate="%{customdata}<extra></extra>",
-        hoverongaps=False,
-        colorbar=colorbar,
-        colorscale=SCALE,
+    colour, colorbar = count_colours(grid["images"].to_numpy(float), "Images")
+    figure.add_bar(
+        x=(sides["width_low"] + sides["width_high"]) / 2,
+        width=sides["width_high"] - sides["width_low"],
+        base=sides["height_low"],
+        y=sides["height_high"] - sides["height_low"],
+        customdata=[[place, text] for place, text in enumerate(words)],
+        hovertemplate="%{customdata[1]}<extra></extra>",
+        marker={"color": colour, "colorscale": SCALE, "colorbar": colorbar, "line": {"width": 0}, "showscale": True},
     )
-    return figure
+    figure.update_xaxes(range=[sides["width_low"].min(), sides["width_high"].max()])
+    figure.update_yaxes(range=[sides["height_low"].min(), sides["height_high"].max()])
+    return figure.update_layout(barmode="overlay", bargap=0, hovermode="closest", dragmode=False, showlegend=False)
 
 
 def _room_for_figures(images: np.ndarray) -> list[float]:
@@ -162,11 +161,6 @@ def _bytes(number: float) -> str:
         if abs(number) >= size:
             return f"{number / size:.4g} {unit}"
     return f"{number:.0f} B"
-
-
-def _borders(grid: pd.DataFrame, side: str) -> np.ndarray:
-    """All bin borders, ascending; a stretch without images becomes one empty bin."""
-    return np.unique(np.concatenate([grid[f"{side}_low"], grid[f"{side}_high"]]).astype(float))
 
 
 def _pixel_ranges(low: np.ndarray, high: np.ndarray) -> list[str]:

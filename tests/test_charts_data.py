@@ -74,18 +74,21 @@ def grid_table(cells: list[tuple[int, int, int]]) -> pd.DataFrame:
 
 def test_size_grid_puts_each_count_in_its_cell_and_leaves_gaps_empty() -> None:
     figure = charts_data.size_grid_map(grid_table([(0, 0, 4), (50, 10, 7)]))
-    (heatmap,) = figure.data
-    assert list(heatmap.x) == [0, 10, 50, 60] and list(heatmap.y) == [0, 10, 20]
-    assert np.array_equal(np.asarray(heatmap.z), [[4, np.nan, np.nan], [np.nan, np.nan, 7]], equal_nan=True)
-    assert heatmap.customdata[1][2] == "50-59 px wide, 10-19 px tall: 7 images"
+    (cells,) = figure.data
+    assert list(cells.x) == [5, 55] and list(cells.width) == [10, 10]  # in the middle of what they cover
+    assert list(cells.base) == [0, 10] and list(cells.y) == [10, 10]  # from there so far up
+    assert list(cells.marker.color) == [4, 7]
+    assert cells.customdata[1] == [1, "50-59 px wide, 10-19 px tall: 7 images"]
+    assert figure.layout.xaxis.range == (0, 60) and figure.layout.yaxis.range == (0, 20)
 
 
 def test_size_grid_colours_a_wide_range_by_the_logarithm_and_says_so() -> None:
-    (heatmap,) = charts_data.size_grid_map(grid_table([(0, 0, 1), (10, 0, 10_000)])).data
-    assert np.asarray(heatmap.z).tolist() == [[0.0, 4.0]]
-    assert heatmap.colorbar.title.text == "Images (logarithmic)"
-    assert list(heatmap.colorbar.ticktext) == ["1", "10", "100", "1,000", "10,000"]
-    assert np.allclose(heatmap.colorbar.tickvals, [0, 1, 2, 3, 4])
+    (cells,) = charts_data.size_grid_map(grid_table([(0, 0, 1), (10, 0, 10_000)])).data
+    assert list(cells.marker.color) == [0.0, 4.0]
+    colorbar = cells.marker.colorbar
+    assert colorbar.title.text == "Images (logarithmic)"
+    assert list(colorbar.ticktext) == ["1", "10", "100", "1,000", "10,000"]
+    assert np.allclose(colorbar.tickvals, [0, 1, 2, 3, 4])
 
 
 def test_an_empty_size_grid_is_an_empty_figure() -> None:

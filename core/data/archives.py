@@ -33,6 +33,7 @@ from core.wording import bytes_size, count
 
 Progress = Callable[[int, int], None]  # bytes done, bytes in all
 
+STOPPED = "Unpacking was stopped; nothing was stored. What was unpacked is not unpacked again."
 _CHUNK = 2**20
 _KEEP_FREE = 2**29  # bytes of the disk left for everything else
 _MAX_READ = 2**28  # of an archive's own tables at once; a ZIP of two million files stays below
@@ -97,6 +98,7 @@ class _Entry(NamedTuple):
     mtime: float
     fault: str | None
     open: Callable[[], IO[bytes]]
+    crc: int | None = None  # of the bytes, where the archive tells it beforehand
 
 
 def unpack(
@@ -105,24 +107,30 @@ def unpack(
     limits: Limits | None = None,
     on_progress: Progress | None = None,
     should_stop: ShouldStop | None = None,
+    goes_on: bool = False,
 ) -> Unpacked:
     """Write the images in `archive` below the folder `into`, which must not exist or be empty.
 
     Names that differ only for the archive (given twice, or the same to this disk) get ` (2)` and so on.
+
+    Args:
+        goes_on: an unpacking of the same archive into this folder was stopped or killed: files it has written
+            completely are kept. A file gets the archive's time only once it is complete; a ZIP's checksum is compared
+            as well.
 
     Raises:
         InputError: it is no archive, holds no image, or exceeds a limit.
         DarkroomError: the disk is full.
         IntakeStopped: as asked.
     """
-    work = _Unpacking(archive, into, limits or Limits(), on_progress or (lambda done, total: None))
+    work = _Unpacking(archive, into, limits or Limits(), on_progress or (lambda done, total: None), goes_on)
     stopping = should_stop or (lambda: False)
     try:
         with open(archive, "rb") as raw:
             opened = _zip_entries if zipfile.is_zipfile(archive) else _tar_entries
             for entry in opened(raw, work, stopping):
                 if stopping():
-                    raise IntakeStopped("Unpacking was stopped; nothing was stored.")
+                    raise IntakeStopped(STOPPED)
                 work.take(entry)
     except _DAMAGE as error:
         if isinstance(error, OSError) and error.errno == errno.EACCES:
@@ -136,13 +144,15 @@ def unpack(
 
 
 class _Unpacking:
-    def __init__(self, archive: Path, into: Path, limits: Limits, report: Progress) -> None:
+    def __init__(self, archive: Path, into: Path, limits: Limits, report: Progress, goes_on: bool) -> None:
         self.archive, self.into, self.limits, self.report = archive, into, limits, report
+        self.goes_on = goes_on
+        self._taken: set[tuple[int, int]] = set()  # files of entries that were taken; known by what the disk calls them
         self.size = archive.stat().st_size
         self.result = Unpacked()
         self.num_entries = 0
         into.mkdir(parents=True, exist_ok=True)
-        self.room = max(0, shutil.disk_usage(into).free - _KEEP_FREE)
+        self.room = max(0, shutil.disk_usage(into).free - _KEEP_FREE) + (_bytes_below(into) if goes_on else 0)
 
     def take(self, entry: _Entry) -> None:
         """Write one entry, or say why not."""
@@ -198,13 +208,24 @@ class _Unpacking:
 
     def _write(self, entry: _Entry, parts: list[str]) -> None:
         try:
-            target, stream = self._create(parts)
+            target, stream = self._create(entry, parts)
         except OSError as error:
             if error.errno not in _UNFIT:
                 raise write_failure(self.into, error) from error
             self.refuse(entry.name, f"This disk cannot hold a file of that name ({error.strerror}).")
             return
-        fault = None
+        if stream is not None:
+            fault = self._fill(stream, entry)
+            if fault:
+                target.unlink()
+                self.refuse(entry.name, fault)
+                return
+            os.utime(target, (entry.mtime, entry.mtime))  # so that unpacking again gives the same files
+        self.result.num_files += 1
+        self.result.num_bytes += entry.num_bytes
+
+    def _fill(self, stream: IO[bytes], entry: _Entry) -> str | None:
+        """Write all of an entry; gives what is wrong with it, if anything."""
         with stream:
             try:
                 for chunk in _chunks(entry):
@@ -213,17 +234,14 @@ class _Unpacking:
                 with writing(self.into):
                     stream.flush()
             except _DAMAGE as error:
-                fault = f"It is damaged: {_words(error)}."
-        if fault:
-            target.unlink()
-            self.refuse(entry.name, fault)
-            return
-        os.utime(target, (entry.mtime, entry.mtime))  # so that unpacking again gives the same files
-        self.result.num_files += 1
-        self.result.num_bytes += entry.num_bytes
+                return f"It is damaged: {_words(error)}."
+        return None
 
-    def _create(self, parts: list[str]) -> tuple[Path, IO[bytes]]:
-        """A new file; where the disk knows one of that name already, whatever it holds for the same, another name."""
+    def _create(self, entry: _Entry, parts: list[str]) -> tuple[Path, IO[bytes] | None]:
+        """A new file; where the disk knows one of that name already, whatever it holds for the same, another name.
+
+        None in place of the file where an unpacking before this one has written all of it.
+        """
         folder = self.into.joinpath(*parts[:-1])
         folder.mkdir(parents=True, exist_ok=True)
         stem, suffix = os.path.splitext(parts[-1])
@@ -231,9 +249,39 @@ class _Unpacking:
         while True:
             target = folder / (parts[-1] if number == 1 else f"{stem} ({number}){suffix}")
             try:
-                return target, open(os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o644), "wb")
+                stream = open(os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o644), "wb")
+                self._take(os.fstat(stream.fileno()))
+                return target, stream
             except FileExistsError:
-                number += 1
+                about = target.stat()
+                if not self.goes_on or (about.st_dev, about.st_ino) in self._taken or not stat.S_ISREG(about.st_mode):
+                    number += 1
+                elif _is_whole(target, about, entry):
+                    self._take(about)
+                    return target, None
+                else:
+                    target.unlink()
+
+    def _take(self, about: os.stat_result) -> None:
+        if self.goes_on:  # else every file there is one of this unpacking
+            self._taken.add((about.st_dev, about.st_ino))
+
+
+def _is_whole(path: Path, about: os.stat_result, entry: _Entry) -> bool:
+    """Whether the file there holds what the entry would give."""
+    if about.st_size != entry.num_bytes or abs(about.st_mtime - entry.mtime) >= 2:  # some disks keep even seconds
+        return False
+    if entry.crc is None:
+        return True
+    crc = 0
+    with open(path, "rb") as stream:
+        while chunk := stream.read(_CHUNK):
+            crc = zlib.crc32(chunk, crc)
+    return crc == entry.crc
+
+
+def _bytes_below(folder: Path) -> int:
+    return sum(os.path.getsize(os.path.join(place, name)) for place, _, names in os.walk(folder) for name in names)
 
 
 def _chunks(entry: _Entry) -> Iterator[bytes]:
@@ -268,7 +316,8 @@ def _zip_entries(raw: IO[bytes], work: _Unpacking, stopping: ShouldStop) -> Iter
         for info in infos:
             done += info.compress_size
             if not info.is_dir():
-                yield _Entry(_zip_name(info), info.file_size, _zip_time(info), _zip_fault(info), _opener(archive, info))
+                how = _opener(archive, info)
+                yield _Entry(_zip_name(info), info.file_size, _zip_time(info), _zip_fault(info), how, info.CRC)
             work.report(done, total)
 
 
@@ -306,7 +355,7 @@ def _tar_entries(raw: IO[bytes], work: _Unpacking, stopping: ShouldStop) -> Iter
         work.check_ratio(place, raw.tell())
         work.report(raw.tell(), work.size)
         if stopping():
-            raise IntakeStopped("Unpacking was stopped; nothing was stored.")
+            raise IntakeStopped(STOPPED)
 
     guarded = _Guarded(_decompressed(raw), watch)
     with tarfile.open(fileobj=guarded, mode="r:") as archive:  # type: ignore[call-overload]

@@ -20,6 +20,7 @@ from core.files import read_json, slug, write_json
 from core.wording import count
 
 _UNPACKED = "unpacked.json"  # beside the images of an archive, once all of it is unpacked
+_UNPACKING = "unpacking.json"  # there until then: what was unpacked so far is of this archive
 MAX_REFUSED = 10_000  # kept by name; beyond that they are counted
 
 # What a job says while it does one of these.
@@ -110,11 +111,18 @@ def _from_archive(
     assert source.path is not None
     mark = _mark(source.path)
     if not _moved(mark, into, earlier):
-        shutil.rmtree(into / IMAGES, ignore_errors=True)
-        done = unpack(
-            source.path, into / IMAGES, None, lambda done, total: report("unpacking", done, total, "bytes"), should_stop
-        )
+        goes_on = (read_json(into / _UNPACKING) or {}).get("mark") == mark
+        if not goes_on:
+            shutil.rmtree(into / IMAGES, ignore_errors=True)
+            into.mkdir(parents=True, exist_ok=True)
+            write_json(into / _UNPACKING, {"mark": mark})
+
+        def unpacking(done: int, total: int) -> None:
+            report("unpacking", done, total, "bytes")
+
+        done = unpack(source.path, into / IMAGES, None, unpacking, should_stop, goes_on)
         _note_complete(mark, into, {"refused": done.refused, "ignored": dict(done.ignored)})
+        (into / _UNPACKING).unlink(missing_ok=True)
     unpacked = read_json(into / _UNPACKED) or {}
     refused = [(name, reason) for name, reason in unpacked.get("refused", [])]
     recognised = recognise(_innermost(into / IMAGES), reading, listed, should_stop)

@@ -10,12 +10,15 @@ from __future__ import annotations
 import os
 import signal
 import sys
+import threading
 import time
 from collections import deque
-from collections.abc import Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import pandas as pd
@@ -40,7 +43,10 @@ SIZE, SMALL_SIZE = 224, 128  # pixels of a side. CIFAR-10's 32 px: 4 times as fa
 SMALL_BELOW = 64  # pixels of the longer side of a typical image; photos lose at 160 already (98.8 % to 97.6 %)
 BATCH = 16  # see core.training.features
 DECODE_THREADS = 4
+STOP_WITHIN_S = 0.2
 PART_ROWS, PART_S = 4096, 20.0  # a part is written after so many images or seconds: what a kill can lose
+
+T = TypeVar("T")
 
 
 class Stopped(Exception):
@@ -72,7 +78,7 @@ def analyse(folder: Path, ws: Workspace, dataset: Dataset, status: StatusWriter)
     if found.sum() < 2:
         raise InputError("Fewer than two of the images can still be read.", "Restore the folder or index it again.")
     _enter(status, "judging", "Judging labels and drawing the map.")
-    components = principal_components(features)
+    components = unless_stopped(partial(principal_components, features), status)
     del features
     place_of_content = np.full(len(unique), -1)
     place_of_content[found] = np.arange(int(found.sum()))
@@ -80,11 +86,9 @@ def analyse(folder: Path, ws: Workspace, dataset: Dataset, status: StatusWriter)
     kept = rows[places >= 0]
     places = places[places >= 0]
     table = kept[["path", "content_hash", "label"]].reset_index(drop=True)
-    table, verdict = _with_labels(table, components[places], kept, places)
-    if status.stop_requested:
-        raise Stopped
+    table, verdict = unless_stopped(lambda: _with_labels(table, components[places], kept, places), status)
     _enter(status, "mapping", "Drawing the map.")
-    arranged = tsne_map(components)
+    arranged = unless_stopped(lambda: tsne_map(components), status)
     for name, coordinates in (("map", arranged), ("pca", components)):
         for axis, letter in enumerate("xy"):
             table[f"{name}_{letter}"] = coordinates[places, axis] if axis < coordinates.shape[1] else np.float32(0)
@@ -140,7 +144,7 @@ def compute(
 ) -> None:
     """Features of these images into the store, a part at a time; files that are gone or changed are passed over."""
     _enter(status, "preparing", "Preparing the network that compares images.")
-    engine = open_engine(ws, root, rows["path"].tolist(), spec)
+    engine = unless_stopped(lambda: open_engine(ws, root, rows["path"].tolist(), spec), status)
     _enter(status, "features", "Computing what each image looks like.")
     hashes = np.array([int(text, 16) for text in rows["content_hash"].tolist()], np.uint64)
     began = written = time.monotonic()
@@ -196,6 +200,28 @@ def _decoded(root: Path, rows: pd.DataFrame, spec: PreprocessSpec) -> Iterator[t
             yield gathered(*ahead.popleft())
 
 
+def unless_stopped(work: Callable[[], T], status: StatusWriter) -> T:
+    """What `work` gives; it takes long and cannot be asked to stop, so when that is asked it is left behind.
+
+    Raises:
+        Stopped: asked to. The work goes on in its thread until the process ends, which `main`'s caller sees to.
+    """
+    done: Future[T] = Future()
+
+    def run() -> None:
+        try:
+            done.set_result(work())
+        except BaseException as error:
+            done.set_exception(error)
+
+    threading.Thread(target=run, name="long-work", daemon=True).start()
+    while not done.done():
+        if status.stop_requested:
+            raise Stopped
+        wait([done], STOP_WITHIN_S)
+    return done.result()
+
+
 def _enter(status: StatusWriter, phase: str, message: str) -> None:
     status.update(phase=phase, message=message, done=0, total=0, unit="images", rate=0.0, eta_s=None)
     print(f"{time.strftime('%H:%M:%S')} {message}", flush=True)
@@ -226,4 +252,7 @@ def in_words(summary: Summary) -> str:
 
 
 if __name__ == "__main__":
-    sys.exit(main(Path(sys.argv[1]).resolve()))
+    exit_status = main(Path(sys.argv[1]).resolve())
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(exit_status)  # at once, whatever long work was left behind

@@ -23,7 +23,7 @@ VIEW, CLASS, PAGE, TRUE, PREDICTED = "view", "class", "page", "true", "predicted
 PLAN = "plan"
 PLANNING, WATCHING = "Plan", "Runs"  # the views of Train
 SORT, FALLING, PAGE_SIZE, CHARTS, AGAINST = "sort", "falling", "size", "charts", "against"
-CLASSES_PAGE = "classes-page"
+CLASSES_PAGE, REFUSED_PAGE = "classes-page", "refused-page"
 CHECK, THRESHOLD = "check", "threshold"
 
 ADDING = "adding-left"  # session: whether an addition was begun and left
@@ -54,7 +54,7 @@ def choose(label: str, ids: Sequence[str], key: str, show: Callable[[str], str] 
 
     def picked() -> None:
         write(key, st.session_state[widget])
-        _start_over(*PARAMETERS, PAGE, CLASSES_PAGE, AGAINST, TRUE, PREDICTED)
+        _start_over(*PARAMETERS, PAGE, CLASSES_PAGE, REFUSED_PAGE, AGAINST, TRUE, PREDICTED)
 
     st.selectbox(label, ids, format_func=show, key=widget, on_change=picked, help=help)
     st.session_state[f"{key}-choice"] = choice

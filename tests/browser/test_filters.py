@@ -65,6 +65,15 @@ def test_a_bar_that_is_clicked_filters_the_images(server: Server, visit: Visit, 
     visitor.sees("19 of 19 images")
     expect(visitor.gallery("gallery")).to_have_count(19)
 
+    visitor.pick(STATISTICS)
+    click_bar(visitor, "image-sizes", -1)  # the cell of the widest
+    visitor.sees("4 of 19 images")
+    visitor.sees("Height: ")
+    expect(visitor.gallery("gallery")).to_have_count(4)
+    visitor.press("Clear filters")
+    visitor.sees("19 of 19 images")
+    expect(visitor.gallery("gallery")).to_have_count(19)
+
     visitor.press("Add filter")
     visitor.choose("Filter by", "Path")
     visitor.tab.get_by_role("textbox", name="Path contains").fill("WIDE")

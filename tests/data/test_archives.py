@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import tarfile
 import zipfile
@@ -12,6 +13,7 @@ import pytest
 
 from core.data.archives import unpack
 from core.data.datasets import accept, index_path, list_datasets, look_at, pending
+from core.data.intake import open_source, take_in
 from core.data.pending import looked_at, resume
 from core.data.reading import Reading
 from core.data.walk import IntakeStopped
@@ -94,6 +96,57 @@ def test_progress_and_stop(archived: Callable[..., Path], tmp_path: Path) -> Non
     with pytest.raises(IntakeStopped):
         unpack(archive, tmp_path / "part", None, None, lambda: len(list((tmp_path / "part").rglob("*.png"))) >= 3)
     assert len(list((tmp_path / "part").rglob("*.png"))) == 3
+
+
+@pytest.mark.parametrize("kind", ["zip", "gztar"])
+def test_an_unpacking_that_was_stopped_goes_on(archived: Callable[..., Path], tmp_path: Path, kind: str) -> None:
+    archive, into = archived(kind), tmp_path / "into"
+    if kind == "zip":
+        with zipfile.ZipFile(archive, "a") as more, pytest.warns(UserWarning, match="Duplicate"):
+            more.write(archive.parent / "photos" / "dog" / "0001.png", "photos/cat/0000.png")
+    whole = unpack(archive, tmp_path / "at once")
+
+    def there() -> dict[str, bytes]:
+        return {path.relative_to(into).as_posix(): path.read_bytes() for path in into.rglob("*.png")}
+
+    with pytest.raises(IntakeStopped, match="not unpacked again"):
+        unpack(archive, into, None, None, lambda: len(there()) >= 9)
+    first = sorted(into.rglob("*.png"))
+    nodes = {path: path.stat().st_ino for path in first[:5]}
+    about = first[5].stat()
+    first[5].write_bytes(b"cut short")  # killed while it wrote: the file has neither its size nor its time
+    os.truncate(first[6], about.st_size - 1)
+    os.utime(first[6], ns=(about.st_atime_ns, about.st_mtime_ns))
+    if kind == "zip":  # as after a power failure; a tar has no checksums
+        first[7].write_bytes(bytes(first[7].stat().st_size))
+        os.utime(first[7], ns=(about.st_atime_ns, about.st_mtime_ns))
+    again = unpack(archive, into, goes_on=True)
+    assert again == whole and {path: path.stat().st_ino for path in first[:5]} == nodes
+    others = {path.relative_to(tmp_path / "at once").as_posix() for path in (tmp_path / "at once").rglob("*.png")}
+    assert there().keys() == others
+    assert all(there()[name] == (tmp_path / "at once" / name).read_bytes() for name in others)
+
+
+def test_a_cancelled_look_at_an_archive_goes_on_unpacking(
+    workspace: Workspace, archived: Callable[..., Path], tmp_path: Path
+) -> None:
+    archive, into = archived(), tmp_path / "into"
+    source = open_source(archive)
+
+    def taken(should_stop: Callable[[], bool]) -> object:
+        return take_in(source, Reading(), into, None, workspace.downloads, lambda *_: None, should_stop)
+
+    with pytest.raises(IntakeStopped):
+        taken(lambda: len(list(into.rglob("*.png"))) >= 3)
+    nodes = {path: path.stat().st_ino for path in into.rglob("*.png")}
+    taken(lambda: False)
+    assert len(list(into.rglob("*.png"))) == 16 and {path: path.stat().st_ino for path in nodes} == nodes
+    assert sorted(place.name for place in into.iterdir()) == ["images", "unpacked.json"]
+    shutil.rmtree(archive.parent / "photos")
+    archived(counts={"cat": 3, "fox": 2})  # another archive of that name
+    (into / "unpacked.json").rename(into / "unpacking.json")
+    taken(lambda: False)
+    assert len(list(into.rglob("*.png"))) == 5, "images of the archive before it are left"
 
 
 def test_what_holds_no_images_says_what_it_holds(tmp_path: Path) -> None:

@@ -142,6 +142,19 @@ def test_an_images_page_tells_its_history_and_its_copies_and_leads_on(
     assert address(app, "image") is None and address(app, "excluded") == "show"
 
 
+def test_what_an_archive_or_table_named_in_vain_is_listed(
+    workspace: Workspace, open_page: OpenPage, image_folder: ImageFolder
+) -> None:
+    folder = image_folder()
+    table = ["path,label", *(f"{path.relative_to(folder)},{path.parent.name}" for path in folder.rglob("*.png"))]
+    (folder / "labels.csv").write_text("\n".join([*table, "../outside.png,cat"]))
+    dataset = index_path(workspace, folder / "labels.csv")
+    app = open_page("explore", dataset=dataset.id, view="Unreadable files")
+    assert "None: all 16 images that were taken in could be decoded" in texts(app)
+    assert "1 entry of the archive or table was not taken in" in texts(app)
+    assert app.dataframe[0].value["Name"].tolist() == ["line 18: ../outside.png"] and app.dataframe[0].value["Reason"].all()
+
+
 def test_every_view_is_drawn(workspace: Workspace, open_page: OpenPage, image_folder: ImageFolder) -> None:
     folder = image_folder()
     (folder / "cat" / "empty.png").touch()

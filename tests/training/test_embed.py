@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +13,7 @@ from PIL import Image
 
 from core.data.analysis import (
     ANALYSIS,
+    REQUEST,
     analysis_status,
     cancel_analysis,
     is_stale,
@@ -21,10 +25,11 @@ from core.data.datasets import Dataset, index_path, open_dataset
 from core.data.edits import relabel
 from core.data.manifest import usable
 from core.data.neighbours import nearest
-from core.jobs import Status
-from core.training.embed import SIZE, SMALL_SIZE, spec_for
+from core.files import write_json
+from core.jobs import Status, StatusWriter, request_stop
+from core.training.embed import SIZE, SMALL_SIZE, Stopped, spec_for, unless_stopped
 from core.training.feature_store import FeatureStore
-from core.workspace import Workspace
+from core.workspace import REPOSITORY, Workspace
 from tests.analysing import place_tiny_backbone
 from tests.conftest import ImageFolder
 from tests.waiting import wait_until
@@ -81,7 +86,19 @@ def test_wrong_labels_are_found_and_only_new_images_are_computed_again(
     assert summary is not None and summary.num_computed == 1
 
 
-def test_a_cancelled_analysis_keeps_what_it_has_and_goes_on(workspace: Workspace, tmp_path: Path) -> None:
+def test_long_work_is_left_when_asked_to_stop(tmp_path: Path) -> None:
+    never = threading.Event()
+    with StatusWriter(tmp_path) as status:
+        assert unless_stopped(lambda: 7, status) == 7
+        with pytest.raises(ZeroDivisionError):
+            unless_stopped(lambda: 1 // 0, status)
+        request_stop(tmp_path)
+        with pytest.raises(Stopped):
+            unless_stopped(lambda: never.wait(3 * DEADLINE_S), status)
+    never.set()
+
+
+def test_a_killed_and_a_cancelled_analysis_go_on_from_what_they_have(workspace: Workspace, tmp_path: Path) -> None:
     root = tmp_path / "large"
     noise = np.random.default_rng(0).integers(0, 256, (900, 900, 3), np.uint8)
     for label in ("cat", "dog"):
@@ -92,6 +109,21 @@ def test_a_cancelled_analysis_keeps_what_it_has_and_goes_on(workspace: Workspace
             (root / label / f"{number}.png").write_bytes(data + f"{label}{number}".encode())
     dataset = index_path(workspace, root)
     place_tiny_backbone(workspace, spec_for(usable(dataset.manifest())))
+    folder = workspace.analysis(dataset.id)
+    folder.mkdir(parents=True)
+    write_json(folder / REQUEST, {"home": str(workspace.root), "dataset": dataset.id})
+    small_parts = "from core.training import embed; embed.PART_ROWS = 16; "
+    program = f"import sys, pathlib; {small_parts} embed.main(pathlib.Path(sys.argv[1]))"
+    job = subprocess.Popen([sys.executable, "-c", program, str(folder)], cwd=REPOSITORY)
+    wait_until(lambda: list(folder.glob("features-*/*.hashes.npy")), "the first part", DEADLINE_S)
+    job.kill()
+    job.wait()
+    status = analysis_status(workspace, dataset.id)
+    assert status is not None and status.state == "lost"
+    (store,) = folder.glob("features-*")
+    num_kept = len(FeatureStore(store).known())
+    assert 0 < num_kept < 300
+
     start_analysis(workspace, dataset)
     wait_until(lambda: (s := analysis_status(workspace, dataset.id)) and s.done > 0, "the first images", DEADLINE_S)
     start_analysis(workspace, dataset)  # another tab: nothing new starts
@@ -101,7 +133,8 @@ def test_a_cancelled_analysis_keeps_what_it_has_and_goes_on(workspace: Workspace
     assert not (workspace.analysis(dataset.id) / ANALYSIS).exists()
     assert analysed(workspace, dataset).state == "finished"
     summary = read_summary(workspace, dataset.id)
-    assert summary is not None and 0 < summary.num_computed < 300 and summary.num_images == 300
+    assert summary is not None and summary.num_images == 300
+    assert 0 < summary.num_computed < 300 - num_kept
     assert summary.image_size == SIZE and "copies of each other" in summary.no_labels_because
 
 

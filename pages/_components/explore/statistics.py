@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -124,7 +125,20 @@ def _measures(dataset: Dataset, filters: Filters, columns: Sequence[str], grid: 
             _measure(dataset, filters, column, classes, shares)
     if grid:
         table = readers.counted(dataset, filters, "grid", summary.size_grid)
-        show_figure(charts_data.size_grid_map(table), table, "image-sizes", "Images by width and height")
+        show_figure(
+            charts_data.size_grid_map(table),
+            table,
+            "image-sizes",
+            "Images by width and height",
+            lambda at: keys.show_images(partial(_of_size, table.iloc[at[0]])),
+        )
+
+
+def _of_size(cell: pd.Series, now: Filters) -> Filters:
+    """These filters, held to the sizes of one cell."""
+    for side in ("width", "height"):
+        now = now.with_range(side, float(cell[f"{side}_low"]), float(cell[f"{side}_high"]))
+    return now
 
 
 def _series(dataset: Dataset, filters: Filters) -> tuple[tuple[str | None, ...], bool]:
