@@ -69,7 +69,7 @@ class TensorBatches(OrderedBatches):
 
     Args:
         inputs: float32 (N, num_features), or (N, V, num_features) for V views of each image, of which every epoch
-            draws one.
+            draws one; or images (N, 3, H, W).
         labels: int64 (N,).
         shuffle_seed: None for validation.
         targets: where labels are mixed, what to learn in place of them: float32 (N, V, num_classes).
@@ -99,7 +99,7 @@ class TensorBatches(OrderedBatches):
             if start == stop:
                 continue
             indices = order[start:stop]
-            if self.inputs.ndim == 2:
+            if self.inputs.ndim != 3:
                 yield self.inputs[indices], self.labels[indices]
                 continue
             view = (draws.at(torch.arange(start, stop))[:, 0] * self.inputs.shape[1]).long()
