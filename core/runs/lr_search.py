@@ -22,7 +22,7 @@ class LrCurve:
     Attributes:
         rates: learning rates tried, rising.
         losses: the loss at each, smoothed; as many as rates.
-        suggestion: where the loss falls fastest; None where it never falls clearly.
+        suggestion: in the middle of its fall; None where it never falls clearly.
         diverges_at: the rate at which the loss blew up; None where it did not within the rates tried.
         note: the same in words.
     """

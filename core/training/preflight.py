@@ -20,10 +20,9 @@ from core.jobs import StatusWriter
 from core.runs.preflight import Forecast
 from core.training.memory import free_bytes, peak_bytes
 from core.training.setup import Setup
-from core.training.trial import run_trial
+from core.training.trial import run_trial, watch_of
 from core.training.trial_finish import Finish, try_finish
 from core.training.trial_learning import Learning, try_learning
-from core.training.watch import Stopped, Watch
 from core.wording import bytes_size, duration
 
 LONG_S = 3600.0
@@ -41,7 +40,7 @@ def forecast(setup: Setup, status: StatusWriter) -> dict[str, Any]:
     free = free_bytes(setup.device) + (process.memory_info().rss if setup.device.type == "cpu" else 0)
     network = setup.network()
     phases = {"starting": time.time() - process.create_time()}
-    learning = try_learning(setup, network, _watch(status))
+    learning = try_learning(setup, network, watch_of(status))
     phases |= learning.phases
     finish = Finish({}, 0)
     if not learning.refusals:
@@ -71,18 +70,6 @@ def forecast(setup: Setup, status: StatusWriter) -> dict[str, Any]:
         advice=_advice(setup, learning, seconds),
     )
     return asdict(found)
-
-
-def _watch(status: StatusWriter) -> Watch:
-    def meter() -> Any:
-        return lambda done, total: status.progress(done, total, unit="images")
-
-    def enter(phase: str, message: str) -> None:
-        if status.stop_requested:
-            raise Stopped
-        status.update(phase=phase, message=message, done=0, total=0)
-
-    return Watch(enter, meter, lambda: status.stop_requested, lambda line: print(line, flush=True))
 
 
 def _processes_sharing_memory(setup: Setup) -> int:

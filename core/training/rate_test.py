@@ -1,8 +1,9 @@
-"""Reads a learning-rate range test: where the loss falls fastest, and where it blows up.
+"""Reads a learning-rate range test: where the loss falls, and where it blows up.
 
 The test is Leslie Smith's (Cyclical Learning Rates for Training Neural Networks, WACV 2017, section 3.3), with rates
-that rise by a constant factor, as is usual since. The suggestion is the point of steepest descent; the loss of single
-batches is noisy, so its slope is that of a least-squares line over a tenth of the rates tried.
+that rise by a constant factor, as is usual since. The suggestion is the middle of the fall, as in the "valley" rule of
+fastai's finder (Howard and Gugger 2020): the slope of a long fall is nearly the same everywhere, so that noise alone
+would say where it is steepest. Here the fall goes from the rate at which a tenth of it is done to that of nine tenths.
 """
 
 from __future__ import annotations
@@ -68,8 +69,8 @@ def read(tried: list[float], losses: list[float]) -> Reading:
             diverges_at,
             "At no rate does the loss fall clearly within so few steps. Keep the one you have, or try another network.",
         )
-    suggestion = _steepest(np.log10(shown), np.asarray(finite), lowest)
-    note = f"The loss falls fastest at about {suggestion:.1e}"
+    suggestion = _middle_of_fall(np.log10(shown), smooth, lowest)
+    note = f"The loss falls best around {suggestion:.1e}"
     note += f" and blows up at {diverges_at:.1e}." if diverges_at else f"; up to {shown[-1]:g} it did not blow up."
     return Reading(shown, curve, suggestion, diverges_at, note)
 
@@ -80,11 +81,11 @@ def _smoothed(losses: np.ndarray) -> np.ndarray:
     return np.array([losses[max(0, at - half) : at + half + 1].mean() for at in range(len(losses))])
 
 
-def _steepest(log_rates: np.ndarray, losses: np.ndarray, lowest: int) -> float:
-    """The rate in the middle of the window, up to the lowest point, whose line falls most steeply; two digits."""
-    half = _WINDOW // 2
-    middles = range(half, max(half + 1, min(lowest + 1, len(losses) - half)))
-    slopes = [
-        np.polyfit(log_rates[at - half : at + half + 1], losses[at - half : at + half + 1], 1)[0] for at in middles
-    ]
-    return float(f"{10 ** log_rates[middles[int(np.argmin(slopes))]]:.1e}")
+def _middle_of_fall(log_rates: np.ndarray, smooth: np.ndarray, lowest: int) -> float:
+    """The rate half way, on the logarithmic axis, through the fall that ends at the lowest point; two digits."""
+    top = int(smooth[: lowest + 1].argmax())
+    done = (smooth[top] - smooth[top : lowest + 1]) / (smooth[top] - smooth[lowest])
+    # The last place where less is done, not the first where more is: noise at the top is no fall yet.
+    first = top + int(np.flatnonzero(done <= 0.1)[-1])
+    last = top + int(np.flatnonzero(done >= 0.9)[0])
+    return float(f"{10 ** ((log_rates[first] + log_rates[last]) / 2):.1e}")

@@ -15,7 +15,7 @@ from core.jobs import StatusWriter, carry_out
 from core.runs.trials import MANIFEST, REQUEST, RESULT
 from core.training.memory import limit_to_free_memory
 from core.training.setup import Setup, set_up
-from core.training.watch import Stopped
+from core.training.watch import Stopped, Watch
 from core.workspace import Workspace
 
 
@@ -41,3 +41,17 @@ def run_trial(folder: Path, what: str, work: Callable[[Setup, StatusWriter], dic
 
     limit_to_free_memory()
     return carry_out(folder, answer, (Stopped,), what)
+
+
+def watch_of(status: StatusWriter) -> Watch:
+    """Shows how far the work is in the trial's status, and learns there that it should end."""
+
+    def enter(phase: str, message: str) -> None:
+        if status.stop_requested:
+            raise Stopped
+        status.update(phase=phase, message=message, done=0, total=0)
+
+    def meter() -> Callable[[int, int], None]:
+        return lambda done, total: status.progress(done, total, unit="images")
+
+    return Watch(enter, meter, lambda: status.stop_requested, lambda line: print(line, flush=True))

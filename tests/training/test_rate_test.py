@@ -1,4 +1,4 @@
-"""The range test is read where a person would read it: on the steepest part of the fall, before the blow-up."""
+"""The range test is read where a person would read it: in the middle of the fall, before the blow-up."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ def test_rates_rise_by_a_constant_factor() -> None:
 
 @pytest.mark.parametrize("steepest", [1e-4, 1e-3, 2e-2])
 @pytest.mark.parametrize("noise", [0.0, 0.05])
-def test_the_steepest_descent_is_suggested(steepest: float, noise: float) -> None:
+def test_the_middle_of_the_fall_is_suggested(steepest: float, noise: float) -> None:
     reading = read(rates(), _curve(steepest, noise))
     assert reading.suggestion is not None and steepest / 2 < reading.suggestion < steepest * 2
-    assert "falls fastest" in reading.note and len(reading.rates) == len(reading.losses)
+    assert "falls best" in reading.note and len(reading.rates) == len(reading.losses)
 
 
 def test_a_flat_loss_suggests_nothing() -> None:
