@@ -415,8 +415,8 @@ def knobs() -> list[Knob]:
 
 
 def group_help(group: str) -> str:
-    """The sentence that explains a group."""
-    return (_group_type(TrainConfig.model_fields[group]).__doc__ or "").strip()
+    """The sentences that explain a group, on one line."""
+    return " ".join((_group_type(TrainConfig.model_fields[group]).__doc__ or "").split())
 
 
 def preset_values(name: str) -> dict[str, Any]:
@@ -477,7 +477,7 @@ def conflicts(config: TrainConfig) -> list[str]:
         found.append("optim.sampler = balanced and class_weights = balanced correct the same twice; use one of them")
     if schedule.kind == "multistep":
         found += _milestone_problems(schedule.milestones)
-    changed = _augmentations(config.augment)
+    changed = switched_on(config.augment)
     if model.tune == "head" and changed and not config.augment.views:
         found.append(
             f"{', '.join(changed)}: features are computed once when model.tune = head, so augmentation has no effect; "
@@ -507,8 +507,8 @@ def _milestone_problems(text: str) -> list[str]:
         return [f"schedule.milestones = {text!r}: allowed are rising numbers of epochs, such as 30, 60"]
 
 
-def _augmentations(augment: AugmentConfig) -> list[str]:
-    """The changes that are switched on, by path."""
+def switched_on(augment: AugmentConfig) -> list[str]:
+    """The changes to training images that are switched on, by path."""
     blank = AugmentConfig()
     aside = ("views", "policy_strength")
     return [f"augment.{name}" for name, value in augment if name not in aside and value != getattr(blank, name)]

@@ -11,11 +11,11 @@ from PIL import Image
 from streamlit.testing.v1 import AppTest
 
 from core import jobs
-from core.config import build_config
+from core.config import PRESETS, TrainConfig, build_config
 from core.data.datasets import Dataset, index_path
 from core.data.splits import divide
 from core.files import write_json
-from core.runs import lr_search, preflight
+from core.runs import lr_search, preflight, previews
 from core.runs.lr_search import LrCurve
 from core.runs.preflight import Forecast
 from core.runs.store import EVENTS, FIRST_BATCH, FIRST_LABELS, LOADED, Run, create_run
@@ -54,7 +54,7 @@ def photos(workspace: Workspace, image_folder: ImageFolder) -> Dataset:
 def test_a_forecast_is_shown_for_the_settings_it_is_of(
     workspace: Workspace, photos: Dataset, open_page: OpenPage
 ) -> None:
-    _answered(workspace, photos, preflight.KIND, asdict(FORECAST))
+    _answered(workspace, preflight.KIND, _planned(photos), asdict(FORECAST))
     app = open_page("train", dataset=photos.id)
     figures = {one.label: one.value for one in app.metric}
     assert figures == {"Total time": "2 min 14 s", "Images a second": "812", "Memory": "1.8 GB", "Disk": "52 MB"}
@@ -67,7 +67,7 @@ def test_a_forecast_is_shown_for_the_settings_it_is_of(
 
 def test_a_refusal_and_a_failure_are_said(workspace: Workspace, photos: Dataset, open_page: OpenPage) -> None:
     refused = asdict(FORECAST) | {"refusals": ["It needs 30 GB of memory where 6.1 GB are free."], "batch_size": 32}
-    folder = _answered(workspace, photos, preflight.KIND, refused | {"accumulate": 1})
+    folder = _answered(workspace, preflight.KIND, _planned(photos), refused | {"accumulate": 1})
     app = open_page("train", dataset=photos.id)
     assert "It needs 30 GB of memory" in app.main.error[0].value.replace("\\", "")
     write_json(folder / jobs.STATUS, asdict(jobs.Status("failed", "The disk is full.")))
@@ -78,7 +78,7 @@ def test_a_refusal_and_a_failure_are_said(workspace: Workspace, photos: Dataset,
 def test_a_found_learning_rate_is_taken_into_the_form(
     workspace: Workspace, photos: Dataset, open_page: OpenPage
 ) -> None:
-    _answered(workspace, photos, lr_search.KIND, asdict(CURVE), lr_search._asked)
+    _answered(workspace, lr_search.KIND, lr_search._asked(_planned(photos)), asdict(CURVE))
     app = open_page("train", dataset=photos.id, plan="Learning rate")
     assert "The loss falls fastest at about 2e-03." in texts(app) and len(app.get("plotly_chart")) == 2
     _button(app, "Use 0.002").click().run()
@@ -99,6 +99,28 @@ def test_resizing_is_told_on_the_images_themselves(workspace: Workspace, photos:
     assert "crop discards 25.0 % of the pixels, and keeps the shape" in texts(app)
     assert "100.0 % of the images are smaller than 128 pixels" in texts(app)
     assert "24 x 18 pixels" in texts(app)
+
+
+def test_changes_are_drawn_on_the_images_themselves(workspace: Workspace, photos: Dataset, open_page: OpenPage) -> None:
+    app = open_page("train", dataset=photos.id, plan="What the network sees")
+    assert "No change is switched on" in texts(app) and "Views to at least 1" in texts(app)
+    _select(app, "model.tune", "all")
+    app.number_input(key="knob-augment.rotate_degrees").set_value(20.0).run()
+    assert "Switched on: Rotate degrees 20." in texts(app) and _button(app, "Draw them on my images")
+    config = build_config(
+        {"data.dataset": photos.id, "model.tune": "all", "augment.rotate_degrees": 20.0}, next(iter(PRESETS))
+    )
+    folder = _answered(
+        workspace,
+        previews.KIND,
+        previews._what_matters(config),
+        {"pictures": [{"change": "augment.rotate_degrees", "file": "rotated.png"}]},
+    )
+    Image.new("RGB", (64, 32)).save(folder / "rotated.png")
+    app.run()
+    assert "**Rotate degrees 20**" in texts(app) and _button(app, "Draw again") and not app.exception
+    app.number_input(key="knob-optim.epochs").set_value(3).run()
+    assert _button(app, "Draw again")  # no picture depends on that
 
 
 def test_uneven_classes_are_advised_on_and_corrected(
@@ -139,10 +161,14 @@ def test_a_diverged_run_leads_to_a_better_plan(workspace: Workspace, photos: Dat
     assert "Planned: tf_efficientnet_lite0 on photos" in texts(app)
 
 
-def _answered(workspace: Workspace, dataset: Dataset, kind: str, answer: dict[str, Any], asked: Any = None) -> Path:
-    """A trial of the form's first settings as its helper would have left it."""
-    config = build_config({"data.dataset": dataset.id}, "quick")
-    folder = trial_folder(workspace, kind, asked(config) if asked else config, divide(workspace, config))
+def _planned(dataset: Dataset) -> TrainConfig:
+    """What the form makes at first."""
+    return build_config({"data.dataset": dataset.id}, next(iter(PRESETS)))
+
+
+def _answered(workspace: Workspace, kind: str, asked: TrainConfig, answer: dict[str, Any]) -> Path:
+    """A trial as its helper would have left it."""
+    folder = trial_folder(workspace, kind, asked, divide(workspace, asked))
     folder.mkdir(parents=True)
     write_json(folder / jobs.STATUS, asdict(jobs.Status("finished")))
     write_json(folder / RESULT, answer)

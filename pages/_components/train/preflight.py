@@ -21,7 +21,7 @@ _BOUND = {
 
 def draw(planned: Planned) -> None:
     """The button that tries it, or what was measured."""
-    st.caption("A few real steps with these settings and images, without starting the run. Takes some seconds.")
+    st.caption("A few real steps with these settings and images, without starting the run. Takes up to a minute.")
     with guarded():
         draw_trial(planned, _TRIAL)
 

@@ -14,6 +14,7 @@ from core.wording import count, percent
 from pages._components import readers
 from pages._components.guard import guarded
 from pages._components.text import escape
+from pages._components.train import augmentation
 from pages._components.train.planned import Planned
 
 _Shapes = tuple[dict[ResizePolicy, ResizeLoss], pd.DataFrame]
@@ -23,6 +24,8 @@ def draw(planned: Planned) -> None:
     """Resizing first, as it comes first on an image's way."""
     st.subheader("How are images made square?")
     _resizing(planned)
+    st.subheader("How are they changed at random?")
+    augmentation.draw(planned)
 
 
 def _resizing(planned: Planned) -> None:

@@ -13,7 +13,7 @@ from core.data.splits import Division
 from core.jobs import Status
 from core.workspace import Workspace
 from pages._components.asking import ask, asked
-from pages._components.guard import fragment
+from pages._components.guard import fragment, guarded
 from pages._components.text import escape
 from pages._components.train.planned import Planned
 
@@ -39,6 +39,7 @@ class Trial(Generic[T]):
         progress: how far the helper is, None where there is neither answer nor helper for these settings.
         cancel: asks the helper to end.
         show: draws the answer.
+        again: what the button that starts it anew says.
     """
 
     name: str
@@ -47,6 +48,7 @@ class Trial(Generic[T]):
     progress: Callable[[Workspace, TrainConfig, Division], Status | None]
     cancel: Callable[[Workspace, TrainConfig, Division], None]
     show: Callable[[Planned, T], None]
+    again: str = "Try again"
 
 
 def draw_trial(planned: Planned, trial: Trial[T]) -> None:
@@ -65,12 +67,11 @@ def draw_trial(planned: Planned, trial: Trial[T]) -> None:
 
 
 def _ended(planned: Planned, trial: Trial[T]) -> None:
-    try:
+    with guarded():
         answer = trial.answer(planned.workspace, planned.config, planned.division())
         if answer is not None:
             trial.show(planned, answer)
-    finally:  # a failure too can be tried again
-        st.button("Try again", key=f"{trial.name}-again", icon=":material/refresh:", on_click=ask, args=(trial.name,))
+    st.button(trial.again, key=f"{trial.name}-again", icon=":material/refresh:", on_click=ask, args=(trial.name,))
 
 
 def _at_work(planned: Planned, trial: Trial[T]) -> None:
