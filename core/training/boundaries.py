@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import torch
 from torch import Tensor, nn
 
@@ -55,11 +57,11 @@ def all_random_states(device: torch.device, ranks: Ranks) -> list[list[Tensor]]:
 
 
 @torch.no_grad()
-def share_buffers(model: nn.Module, ranks: Ranks) -> None:
-    """Give every process the buffers of rank 0, whose model is the one that is saved."""
+def share(tensors: Iterable[Tensor], ranks: Ranks) -> None:
+    """Give every process the values of rank 0, whose model is the one that is saved."""
     if ranks.size > 1:
-        for buffer in model.buffers():
-            buffer.copy_(ranks.gather(buffer)[0])
+        for tensor in tensors:
+            tensor.copy_(ranks.gather(tensor)[0])
 
 
 def _copy(to: list[Tensor], of: list[Tensor]) -> None:

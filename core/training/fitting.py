@@ -13,7 +13,7 @@ from core.errors import InputError
 from core.schedule import factor
 from core.training.averaging import Average
 from core.training.batches import Batches
-from core.training.boundaries import all_random_states, set_random_state, share_buffers
+from core.training.boundaries import all_random_states, set_random_state, share
 from core.training.distributed import Ranks
 from core.training.faults import OutOfMemory, is_out_of_memory
 from core.training.groups import ParameterGroup
@@ -64,6 +64,7 @@ class Fitting:
         self._steps_per_epoch = -(-len(train.sizes(0, optim.batch_size)) // optim.accumulate)
         self._numerics = choose_numerics(recipe.runtime, device, self._steps_per_epoch * optim.epochs)
         self._numerics.place(model)
+        share(model.state_dict().values(), ranks)  # the average must begin with the same weights everywhere
         self._average = Average(model, optim.ema_decay) if optim.ema_decay else None
         self._optimizers = Optimizers(model, groups, optim)
         loss = build_loss(optim, recipe.class_counts, device)
@@ -124,7 +125,7 @@ class Fitting:
     def validate(self) -> bool:
         """Look at the validation images and end the epoch; False when asked to stop before."""
         model = self._average.model if self._average else self._model
-        share_buffers(model, self._ranks)
+        share(model.buffers(), self._ranks)
         try:
             validated = evaluate(
                 model,

@@ -77,7 +77,7 @@ def _callbacks(
         rows.append(
             {name: value for name, value in row.items() if name not in ("seconds", "images_per_s", "waiting_s")}
         )
-        states.append(_through_a_file(state))
+        states.append(_through_a_file(state) if every_step else state)
 
     return Callbacks(
         lambda *_: None,
