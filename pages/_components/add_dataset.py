@@ -19,6 +19,7 @@ from core.workspace import Workspace
 from pages._components import keys
 from pages._components.capture import collect_images
 from pages._components.correct_reading import correct_reading, reading_again
+from pages._components.explore.unreadable import UNREADABLE_COLUMNS
 from pages._components.guard import fragment, guarded
 from pages._components.labels import dataset_sentence
 from pages._components.text import escape
@@ -137,10 +138,15 @@ def _review(workspace: Workspace, pending_id: str, dataset: Dataset) -> None:
             discard(workspace, pending_id)
             _leave()
     st.caption(f"Read in {duration(dataset.seconds)}, {dataset.images_per_s:,.0f} images/s.")
-    st.dataframe(class_counts(usable(rows)), hide_index=True, height="content" if dataset.num_classes <= 10 else 300)
+    st.dataframe(
+        class_counts(usable(rows)),
+        hide_index=True,
+        height="content" if dataset.num_classes <= 10 else 300,
+        column_config={"label": "Class", "images": "Images"},
+    )
     if dataset.num_errors:
         with st.expander(f"{count(dataset.num_errors, 'unreadable file')}: left out, with the reason"):
-            st.dataframe(unreadable(rows), hide_index=True)
+            st.dataframe(unreadable(rows), hide_index=True, column_config=UNREADABLE_COLUMNS)
     _show_refused(dataset)
     if dataset.ignored:
         kinds = ", ".join(f"{count(number)} {what}" for what, number in dataset.ignored.items())

@@ -19,6 +19,11 @@ _CSS = """
 .drop.over { border-color: var(--st-primary-color); }
 label { display: block; font-weight: 600; margin-bottom: 0.5rem; }
 input { font: inherit; color: inherit; max-width: 100%; }
+input::file-selector-button { font: inherit; color: inherit; background: none; cursor: pointer;
+  border: 1px solid var(--st-border-color); border-radius: var(--st-base-radius); padding: 0.35rem 0.85rem;
+  margin-right: 0.75rem; }
+input::file-selector-button:hover { border-color: var(--st-primary-color); }
+input:focus-visible { outline: 3px solid var(--st-primary-color); outline-offset: 2px; }
 progress { width: 100%; accent-color: var(--st-primary-color); }
 .line { margin-top: 0.5rem; font-variant-numeric: tabular-nums; }
 .wrong { color: var(--st-red-text-color); }

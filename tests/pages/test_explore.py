@@ -152,7 +152,10 @@ def test_what_an_archive_or_table_named_in_vain_is_listed(
     app = open_page("explore", dataset=dataset.id, view="Unreadable files")
     assert "None: all 16 images that were taken in could be decoded" in texts(app)
     assert "1 entry of the archive or table was not taken in" in texts(app)
-    assert app.dataframe[0].value["Name"].tolist() == ["line 18: ../outside.png"] and app.dataframe[0].value["Reason"].all()
+    assert (
+        app.dataframe[0].value["Name"].tolist() == ["line 18: ../outside.png"]
+        and app.dataframe[0].value["Reason"].all()
+    )
 
 
 def test_every_view_is_drawn(workspace: Workspace, open_page: OpenPage, image_folder: ImageFolder) -> None:

@@ -23,6 +23,12 @@ MAX_POINTS = 5_000  # each that is selected travels to the server with every cli
 IMAGES_A_PAGE = 60
 PROJECTIONS = {"map": "t-SNE", "pca": "PCA"}
 COLOURS = {"label": "Class", "split": "Split"}
+_SELDOM = [
+    "toImage",
+    "zoomIn2d",
+    "zoomOut2d",
+    "autoScale2d",
+]  # without them the buttons fit beside the title on a phone
 
 
 def draw(workspace: Workspace, dataset: Dataset) -> None:
@@ -73,7 +79,7 @@ def _chart(dataset: Dataset, filters: Filters, summary: Summary, projection: str
         key=key,
         on_select="rerun",
         selection_mode=("points", "box", "lasso"),
-        config={"displaylogo": False, "displayModeBar": True, "scrollZoom": True},
+        config={"displaylogo": False, "displayModeBar": True, "scrollZoom": True, "modeBarButtonsToRemove": _SELDOM},
         alt="Map of the images: each is a point, alike ones are close together",
     )
     st.caption(_how_to_read(summary, projection))

@@ -12,6 +12,7 @@ from core.workspace import Workspace
 from pages._components import keys, readers
 
 ROWS_A_PAGE = 100
+UNREADABLE_COLUMNS = {"path": "File", "error": "Reason"}  # how the columns of `summary.unreadable` are headed
 
 
 def draw(workspace: Workspace, dataset: Dataset) -> None:
@@ -32,7 +33,8 @@ def _unreadable(dataset: Dataset, others_refused: bool) -> None:
         return
     st.markdown("These files stay in the list but are used for nothing. Replace them and add the folder again.")
     page = keys.page_of(len(rows), ROWS_A_PAGE, keys.PAGE)
-    st.dataframe(rows.iloc[(page - 1) * ROWS_A_PAGE : page * ROWS_A_PAGE], hide_index=True)
+    shown = rows.iloc[(page - 1) * ROWS_A_PAGE : page * ROWS_A_PAGE]
+    st.dataframe(shown, hide_index=True, column_config=UNREADABLE_COLUMNS)
 
 
 def _refused(named: list[tuple[str, str]], total: int) -> None:
