@@ -16,6 +16,7 @@ from torch.nn.parallel import DistributedDataParallel
 
 # A process that dies is noticed at once, by its closed connection; this bounds the wait for one that hangs.
 PATIENCE = timedelta(hours=1)
+_LOST = ("closed by peer", "reset by peer", "broken pipe", "socket closed", "nccl", "gloo")  # words of lost connections
 
 
 @dataclass(frozen=True)
@@ -110,3 +111,8 @@ def leave(ranks: Ranks) -> None:
     if ranks.size > 1:
         ranks.barrier()
         distributed.destroy_process_group()
+
+
+def is_lost_peer(error: RuntimeError) -> bool:
+    """Whether talking to another process failed, which is how its end is noticed."""
+    return isinstance(error, distributed.DistError) or any(words in str(error).lower() for words in _LOST)

@@ -33,6 +33,7 @@ from core.training.models import Network
 from core.training.reporting import Report
 from core.training.session import Checkpoint, Session
 from core.training.setup import Setup, set_up
+from core.training.stopwatch import Stopwatch
 from core.training.tensorboard import EventWriter
 from core.training.watch import Stopped, Watch
 from core.workspace import Workspace
@@ -76,8 +77,7 @@ class _Job:
     def __init__(self, run: Run, report: Report) -> None:
         self.run = run
         self.report = report
-        self.times: dict[str, float] = {}
-        self.phase, self.entered = "starting", time.monotonic()
+        self.stopwatch = Stopwatch("starting", time.monotonic() - (time.time() - psutil.Process().create_time()))
         self.config = run.config
         setup = set_up(self.config, run.manifest(), Workspace.default())
         self.setup: Setup = setup.shared_by(join(setup.device.type == "cuda"))
@@ -222,16 +222,13 @@ class _Job:
         events = EventWriter(self.run.folder / EVENTS)
         events.finished(flatten(self.config), report, epoch)
         events.close()
-        self._enter("", "")
-        write_json(self.run.folder / TIMES, {phase: round(seconds, 3) for phase, seconds in self.times.items()})
+        times = self.stopwatch.seconds()
+        write_json(self.run.folder / TIMES, {phase: round(seconds, 3) for phase, seconds in times.items()})
 
     def _enter(self, phase: str, message: str) -> None:
-        now = time.monotonic()
-        self.times[self.phase] = self.times.get(self.phase, 0.0) + now - self.entered
-        self.phase, self.entered = phase, now
-        if message:
-            self.report.update(phase=phase, message=message, done=0, total=0, rate=0.0, eta_s=None)
-            self._log(message)
+        self.stopwatch.enter(phase)
+        self.report.update(phase=phase, message=message, done=0, total=0, rate=0.0, eta_s=None)
+        self._log(message)
 
     def _meter(self) -> Callable[[int, int], None]:
         """A progress callback for images that also works out their rate."""

@@ -18,6 +18,7 @@ from torch import nn
 from core.errors import DarkroomError
 from core.files import append_jsonl, read_jsonl, write_bytes
 from core.training.batches import Batches
+from core.training.distributed import is_lost_peer
 from core.training.engine import Callbacks, OutOfMemory, Progress, fit
 from core.training.groups import ParameterGroup
 from core.training.reporting import Report
@@ -117,6 +118,13 @@ class Session:
             try:
                 progress = fit(model, groups, train, val, recipe, self._callbacks(), saved, self._setup.ranks)
                 break
+            except RuntimeError as error:
+                if self._setup.ranks.size == 1 or not is_lost_peer(error):
+                    raise
+                raise DarkroomError(
+                    f"Another of the {self._setup.ranks.size} processes of this run ended; the log may say why.",
+                    "Resume goes on from the last checkpoint.",
+                ) from error
             except OutOfMemory as error:
                 self._use_smaller_batches()
                 # Without a state memory ran out in the midst of changing weights: what was written last is what counts.
