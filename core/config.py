@@ -72,9 +72,10 @@ class PreprocessConfig(_Group):
         description="For images that are not square: squash keeps every pixel and bends the shape, "
         "pad keeps pixels and shape and adds grey borders, crop cuts the edges off.",
     )
-    interpolation: Literal["bicubic", "bilinear", "nearest"] = Field(
-        "bicubic",
-        description="How pixels are blended when the size changes. Match what pretrained weights were trained with.",
+    interpolation: Literal["auto", "bicubic", "bilinear", "nearest"] = Field(
+        "auto",
+        description="How pixels are blended when the size changes. auto takes what the network's published weights "
+        "were trained with.",
     )
 
 
@@ -105,7 +106,9 @@ class ModelConfig(_Group):
         "such as the last layer for other classes, is listed and starts anew.",
     )
     init: Literal["kaiming", "xavier"] = Field(
-        "kaiming", description="How random weights are drawn: kaiming suits ReLU networks, xavier is older."
+        "kaiming",
+        description="How random weights are drawn: kaiming suits ReLU networks, xavier is older. With kaiming, "
+        "networks of torchvision and timm keep the way of their authors.",
     )
     tune: Literal["head", "last", "all", "gradual"] = Field(
         "head",
@@ -349,6 +352,28 @@ PRESETS: dict[str, tuple[str, dict[str, Any]]] = {
             "optim.epochs": 25,
             "optim.batch_size": 64,
             "optim.learning_rate": 3e-3,
+        },
+    ),
+    "small-photos": (
+        "A fast network for thousands of small photos, from nothing. Images are mirrored: not for digits or letters.",
+        {
+            "preprocess.image_size": 32,
+            "preprocess.interpolation": "bilinear",
+            "model.architecture": "fast_cnn",
+            "model.weights": "random",
+            "model.tune": "all",
+            "model.dropout": 0.0,
+            "augment.horizontal_flip": True,
+            "augment.shift": 0.125,
+            "optim.epochs": 25,
+            "optim.batch_size": 256,
+            "optim.optimizer": "sgd",
+            "optim.learning_rate": 0.4,
+            "optim.weight_decay": 5e-4,
+            "optim.ema_decay": 0.99,
+            "schedule.kind": "onecycle",
+            "schedule.warmup_fraction": 0.2,
+            "stop.monitor": "val_accuracy",
         },
     ),
 }

@@ -135,8 +135,7 @@ def spec_for(rows: pd.DataFrame) -> PreprocessSpec:
     """How images are brought to the network: small where most of them are tiny."""
     longer = rows[["width", "height"]].max(axis=1)
     size = SMALL_SIZE if longer.median() <= SMALL_BELOW else SIZE
-    usual = PreprocessConfig()
-    return PreprocessSpec(size, usual.resize, usual.interpolation, HALF, HALF)
+    return PreprocessSpec(size, PreprocessConfig().resize, "bicubic", HALF, HALF)
 
 
 def compute(

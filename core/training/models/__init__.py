@@ -74,9 +74,10 @@ def _named(loaded: Loaded, network: Network) -> Loaded:
 
 
 def make_spec(preprocess: PreprocessConfig, name: str) -> PreprocessSpec:
-    """The preprocessing of a run: sizes from the user, mean and std from what the backbone was trained with."""
+    """The preprocessing of a run: size and policy from the user, the rest from what the backbone was trained with."""
     known = architecture(name).scaling()
-    return PreprocessSpec(preprocess.image_size, preprocess.resize, preprocess.interpolation, known.mean, known.std)
+    filtered = known.interpolation if preprocess.interpolation == "auto" else preprocess.interpolation
+    return PreprocessSpec(preprocess.image_size, preprocess.resize, filtered, known.mean, known.std)
 
 
 def count_parameters(network: Network, model: ModelConfig) -> tuple[int, int]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from torch import Tensor, nn
 
+from core.preprocess import Interpolation
 from core.training.models.stages import Stage, divide
 
 Triple = tuple[float, float, float]
@@ -51,7 +52,7 @@ class Scaling:
 
     mean: Triple = HALF
     std: Triple = HALF
-    interpolation: str = "bilinear"
+    interpolation: Interpolation = "bilinear"
 
 
 @dataclass(frozen=True)

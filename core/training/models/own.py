@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from torch import nn
+from torch import Tensor, nn
 
 from core.errors import InputError
 from core.training.models.network import Backbone
@@ -48,9 +48,48 @@ def cnn_5x5(image_size: int) -> Backbone:
     return Backbone(nn.Sequential(*first, nn.MaxPool2d(2), *second, nn.Flatten()), 24 * side**2)
 
 
-def fast_cnn(image_size: int) -> Backbone:
-    """Small and quick on a CPU."""
-    return small_cnn(image_size)
+class _Residual(nn.Module):
+    """Two convolutions whose outcome is added to what went in."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.layers = nn.Sequential(*_normed(width, width), *_normed(width, width))
+
+    def forward(self, images: Tensor) -> Tensor:
+        return images + self.layers(images)
+
+
+class _Scale(nn.Module):
+    def __init__(self, factor: float) -> None:
+        super().__init__()
+        self.factor = factor
+
+    def forward(self, features: Tensor) -> Tensor:
+        return features * self.factor
+
+
+def fast_cnn(image_size: int, width: int = 40) -> Backbone:
+    """A ResNet-9 made for processors rather than graphics cards: 23 million multiplications an image of 32 px.
+
+    From David Page's ResNet-9 for CIFAR-10 ("How to train your ResNet", 2018, the DAWNBench winner) come two residual
+    blocks after convolutions that widen, the maximum over positions, and features scaled by 1/8, without which the last
+    layer learns too fast. From K. Jordan's airbench (2024) comes pooling before normalising, which then costs a
+    quarter. Ours is the first layer, 6x6 with stride 2, so that nothing is computed at full size: there a
+    convolution waits for memory most of the time.
+    """
+    layers = [
+        *_normed(3, width, kernel=6, stride=2, padding=2),
+        *_pooled(width, width),
+        *_normed(width, 2 * width),
+        _Residual(2 * width),
+        nn.MaxPool2d(2),
+        *_normed(2 * width, 4 * width),
+        _Residual(4 * width),
+        nn.AdaptiveMaxPool2d(1),
+        nn.Flatten(),
+        _Scale(1 / 8),
+    ]
+    return Backbone(nn.Sequential(*layers), 4 * width)
 
 
 def initialise(network: nn.Module, init: str) -> None:
@@ -70,9 +109,14 @@ def initialise(network: nn.Module, init: str) -> None:
             nn.init.zeros_(module.bias)
 
 
-def _normed(num_in: int, num_out: int) -> list[nn.Module]:
-    convolution = nn.Conv2d(num_in, num_out, 3, padding=1, bias=False)
+def _normed(num_in: int, num_out: int, kernel: int = 3, stride: int = 1, padding: int = 1) -> list[nn.Module]:
+    convolution = nn.Conv2d(num_in, num_out, kernel, stride, padding, bias=False)
     return [convolution, nn.BatchNorm2d(num_out), nn.ReLU(inplace=True)]
+
+
+def _pooled(num_in: int, num_out: int) -> list[nn.Module]:
+    convolution, *rest = _normed(num_in, num_out)
+    return [convolution, nn.MaxPool2d(2), *rest]
 
 
 def _plain(num_in: int, num_out: int) -> list[nn.Module]:

@@ -52,7 +52,8 @@ def _resizing(planned: Planned) -> None:
             whole = _whole(str(path), row.content_hash)
             st.image(whole, caption="as it is", alt=f"{row.path} as it is", width="content")
             for policy in policies:
-                drawn = _resized(str(path), row.content_hash, policy, wanted.image_size, wanted.interpolation)
+                filtered = "bicubic" if wanted.interpolation == "auto" else wanted.interpolation
+                drawn = _resized(str(path), row.content_hash, policy, wanted.image_size, filtered)
                 chosen = " (chosen)" if policy == wanted.resize and len(policies) > 1 else ""
                 st.image(drawn, caption=policy + chosen, alt=f"{row.path} under {policy}", width="content")
     if len(policies) > 1:
