@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from core.config import knobs
+import re
+
+from core.config import PRESETS, knobs
 from tests.browser.conftest import Visit
-from tests.browser.dashboard import Server, Visitor, expect
+from tests.browser.dashboard import RUN_S, Server, Visitor, expect
 
 # What has the focus: what kind it is, how it is called, and whether the bar with Start lies over it.
 FOCUSED = """() => {
@@ -27,6 +29,30 @@ def test_every_field_and_its_help_is_reached_by_keyboard(server: Server, visit: 
     # Label names such as Seed stand in two groups, each with its own help.
     wrong = [label for label in labels if labels.count(label) == 1 and not told[label].startswith(helps[label])]
     assert wrong == []
+    visitor.finds_no_fault()
+
+
+def test_a_plan_is_tried_before_it_is_started(server: Server, visit: Visit) -> None:
+    visitor = visit(server)
+    visitor.open("train", dataset="digits", view="Plan")
+    visitor.choose("Preset", "from-scratch")
+    visitor.sees(PRESETS["from-scratch"][0])
+    visitor.sees("Planned: small_cnn on Digits")
+    visitor.settles()
+    visitor.press("Try a few steps")
+    expect(visitor.figure("Total time")).to_be_visible(timeout=1000 * RUN_S)
+    visitor.sees("images/s could be loaded")
+    visitor.photographs("train-preflight")
+    visitor.pick("What the network sees")
+    visitor.sees("every image is square")
+    visitor.press("Draw them on my images")
+    visitor.sees("All changes together", RUN_S)
+    sheets = visitor.tab.get_by_role("img", name=re.compile("^Examples: "))
+    expect(sheets).to_have_count(4)  # shift, zoom and rotation, and all of them
+    visitor.photographs("train-previews")
+    visitor.pick("Learning rate")
+    visitor.sees("over 25 epochs of 20 steps")
+    expect(visitor.tab.locator(".js-plotly-plot .scatterlayer path.js-line")).to_be_attached()
     visitor.finds_no_fault()
 
 

@@ -51,6 +51,14 @@ def test_a_run_is_found_again_and_stopped(server: Server, visit: Visit) -> None:
     wait_until(lambda: not worker(run).is_alive(), "the worker to end")
     visitor.photograph("train-stopped")
 
+    epochs_before = len(run.metrics())
+    second.press("Resume")
+    wait_until(lambda: len(run.metrics()) > epochs_before, "an epoch after those before the stop")
+    expect(second.figure("Epoch")).to_contain_text(f"of {UNTIL_STOPPED}")
+    epochs = [row["epoch"] for row in run.metrics()]
+    assert epochs == list(range(1, len(epochs) + 1))
+    os.kill(worker(run).pid, signal.SIGKILL)
+
 
 def test_a_killed_worker_is_called_lost_and_can_be_resumed(server: Server, visit: Visit) -> None:
     visitor = visit(server)
