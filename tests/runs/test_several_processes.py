@@ -21,6 +21,7 @@ from core.data.datasets import index_path
 from core.data.splits import split_dataset
 from core.runs.launch import start_run
 from core.runs.store import Run, create_run
+from core.training import job, session, worker
 from core.workspace import Workspace
 from tests.conftest import ImageFolder
 from tests.waiting import wait_until
@@ -48,8 +49,6 @@ def _config(workspace: Workspace, images: Path, **changes: Any) -> TrainConfig:
 
 def _one(rank: int, folder: str, size: int, port: int, die_at: str = "") -> None:
     """One of `size` workers as torchrun would start it, without the seconds each takes to import torch."""
-    from core.training import session, worker
-
     names = ("RANK", "LOCAL_RANK", "WORLD_SIZE", "LOCAL_WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
     os.environ.update(zip(names, map(str, (rank, rank, size, size, "127.0.0.1", port)), strict=True))
     if size == 1:
@@ -64,6 +63,7 @@ def _start(run: Run, size: int, die_at: str = "") -> list[Any]:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
+    assert job  # loaded here, once
     context = multiprocessing.get_context("fork")
     workers = [context.Process(target=_one, args=(rank, str(run.folder), size, port, die_at)) for rank in range(size)]
     for process in workers:
@@ -106,7 +106,7 @@ def test_two_learn_what_one_learns(image_folder: ImageFolder, workspace: Workspa
 def test_when_one_dies_the_other_says_so_and_both_go_on_later_and_stop_together(
     image_folder: ImageFolder, workspace: Workspace
 ) -> None:
-    config = _config(workspace, image_folder(counts={"cat": 30, "dog": 30}), optim__epochs=5000)
+    config = _config(workspace, image_folder(counts={"cat": 30, "dog": 30}), optim__epochs=1000)
     run = _run(workspace, config, 2, die_at="end of an epoch")
     assert run.status.state == "failed", run.log_tail()
     assert "Another of the 2 processes" in run.status.message and "Resume" in run.status.message
