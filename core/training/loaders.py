@@ -14,7 +14,7 @@ from core.training.batches import Batches, OrderedBatches, TensorBatches
 from core.training.draws import NUM_DRAWS
 from core.training.images import DECODE_THREADS, Images, Progress, fits_in_memory
 from core.training.mixing import draw_mixture, mix, mix_labels
-from core.training.pixels import FilePixels, MemoryPixels, Pixels
+from core.training.pixels import FilePixels, MemoryPixels, Pixels, run_ahead
 from core.training.sampling import Draws, Order, Sampler, Shard, seeded
 
 __all__ = [
@@ -67,6 +67,11 @@ class ImageBatches(OrderedBatches):
         self._factor, self._offset = 1 / std, -mean / std
 
     def epoch(self, epoch: int, first_image: int = 0, batch_size: int | None = None) -> Iterator[tuple[Tensor, Tensor]]:
+        batches = self._batches(epoch, first_image, batch_size)
+        # On a CPU a thread would only take from the network what it gives.
+        return batches if self.device.type == "cpu" else run_ahead(batches)
+
+    def _batches(self, epoch: int, first_image: int, batch_size: int | None) -> Iterator[tuple[Tensor, Tensor]]:
         order = self.order.indices(epoch)
         spans = [span for span in self.order.spans(first_image, batch_size) if _is_any(self.order.shard.part(*span))]
         places = [self._places(span) for span in spans]
