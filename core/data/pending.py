@@ -16,9 +16,9 @@ from core import jobs
 from core.data.index import BUILT, REQUEST
 from core.data.intake import Source, open_source
 from core.data.manifest import MANIFEST
-from core.data.manifest_files import column_names
 from core.data.sources import Reading
 from core.data.stored import IMAGES, Dataset, checked_name, publish, read_dataset, read_described
+from core.data.tables import column_names
 from core.data.uploads import forget_upload, is_upload
 from core.data.walk import TABLE_SUFFIXES, first_images
 from core.errors import DarkroomError, InputError

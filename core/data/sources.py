@@ -13,8 +13,9 @@ from pathlib import Path
 import pandas as pd
 
 from core.data.label_patterns import DEFAULT_PATTERN, compile_pattern, label_by
-from core.data.manifest_files import SPLITS, Columns, Table, list_images, read_table, recognise_columns
+from core.data.manifest_files import SPLITS, Columns, list_images, recognise_columns
 from core.data.reading import Layout, Reading
+from core.data.tables import Table, read_table
 from core.data.walk import IMAGE_SUFFIXES, TABLE_SUFFIXES, Found, Listed, ShouldStop, find_images, is_text
 from core.errors import InputError
 from core.wording import count

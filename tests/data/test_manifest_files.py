@@ -9,9 +9,10 @@ import pandas as pd
 import pytest
 
 from core.data.datasets import index_path
-from core.data.manifest_files import NO_COLUMN, Columns, column_names, read_table, recognise_columns
+from core.data.manifest_files import NO_COLUMN, Columns, recognise_columns
 from core.data.reading import Reading
 from core.data.sources import Recognised, recognise
+from core.data.tables import column_names, read_table
 from core.errors import InputError
 from core.workspace import Workspace
 from tests.conftest import ImageFolder
