@@ -21,7 +21,7 @@ the outcome is a row of the `manifest`, one Parquet table a dataset. `stored` wr
 `pending` lets the user look before anything is kept; `datasets` is the door all others use: list, open, index, accept.
 
 **5. It is compared by what a network sees** (where the user asks for that). `analysis` starts the job in
-`core.training.embed` and reads what it found: `label_issues` judges whether its label fits, `embedding_map` places it on
+`core.training.embed` and reads what it found: `label_issues` judges whether its label fits, `embedding_map` puts it on
 a map, `neighbours` knows the images most like it.
 
 **6. It is corrected.** `edits` relabels, excludes, restores, undoes; `ledger` is the append-only list of corrections
