@@ -65,7 +65,7 @@ def write_bundle(
 
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
-    contiguous = {name: np.ascontiguousarray(value) for name, value in weights.items()}
+    contiguous = {name: np.asarray(value, order="C") for name, value in weights.items()}
     write_bytes(folder / WEIGHTS, save(contiguous))
     bundle = Bundle(folder, architecture, classes, spec, summary, None, head_units)
     _write_meta(bundle)

@@ -34,12 +34,15 @@ def test_an_earlier_run_is_gone_on_from(workspace: Workspace) -> None:
     earlier = built(num_classes=5)
     folder = workspace.run("2026-earlier") / "bundle"
     folder.mkdir(parents=True)
-    save_file(earlier.state_dict(), folder / "model.safetensors")
+    state = earlier.state_dict()
+    state["backbone.1.num_batches_tracked"] = torch.tensor([7])  # a list of one number, as early bundles hold it
+    save_file(state, folder / "model.safetensors")
     (folder / "model.json").write_text(json.dumps({"architecture": "small_cnn"}))
     chosen = {"weights": "run", "weights_from": "2026-earlier", "ws": workspace}
     network = built(num_classes=3, **chosen)
     assert torch.equal(network.backbone[0].weight, earlier.backbone[0].weight)
     assert torch.equal(network.backbone[1].running_mean, earlier.backbone[1].running_mean)
+    assert network.backbone[1].num_batches_tracked.item() == 7
     loaded = network.loaded
     assert loaded is not None and loaded.source == "run 2026-earlier" and loaded.matched == 18  # 3 x (1 + 5)
     assert loaded.missing == [] and loaded.unexpected == []

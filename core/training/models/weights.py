@@ -34,6 +34,7 @@ def load_saved(network: Network, model: ModelConfig, image_size: int, ws: Worksp
     held = _plain_names(read_tensors(path), network)
     held = with_positions_for(held, network.backbone, image_size, "backbone.")
     own = network.state_dict()
+    held = {name: _as_number(value, own.get(name)) for name, value in held.items()}
     fitting = {name: value for name, value in held.items() if name in own and own[name].shape == value.shape}
     loaded = Loaded(
         source,
@@ -123,6 +124,11 @@ def _plain_names(held: dict[str, Tensor], network: Network) -> dict[str, Tensor]
         is_last = bool(network.classifier) and layer == network.classifier
         renamed[f"{last}.{kind}" if is_last else f"backbone.{name}"] = value
     return renamed
+
+
+def _as_number(value: Tensor, own: Tensor | None) -> Tensor:
+    """Counts of batches were written as lists of one number by early versions of torch and of Darkroom."""
+    return value.reshape(()) if own is not None and own.ndim == 0 and value.numel() == 1 else value
 
 
 def _hint(path: Path) -> str:
