@@ -12,7 +12,7 @@ from core.training.distributed import ALONE, Ranks
 from core.training.faults import Diverged, OutOfMemory
 from core.training.fitting import Fitting
 from core.training.groups import ParameterGroup
-from core.training.numerics import reproducibility
+from core.training.numerics import numerical_mode
 from core.training.progress import Progress
 from core.training.recipe import Callbacks, Recipe
 from core.training.validation import evaluate
@@ -47,7 +47,7 @@ def fit(
         OutOfMemory: a batch did not fit; it carries the state to go on from with smaller batches.
         InputError: the settings ask of this network or device what it cannot do.
     """
-    with reproducibility(recipe.runtime, recipe.device):
+    with numerical_mode(recipe.runtime, recipe.device):
         fitting = Fitting(model, groups, train, val, recipe, callbacks, ranks)
         if saved:
             fitting.restore(saved)

@@ -18,7 +18,7 @@ from core.training.distributed import Ranks
 from core.training.faults import OutOfMemory, is_out_of_memory
 from core.training.groups import ParameterGroup
 from core.training.losses import build_loss
-from core.training.numerics import choose_numerics
+from core.training.numerics import choose_numerics, compile_model
 from core.training.optimizers import Optimizers, group_parameters, learns
 from core.training.progress import Progress, make_row
 from core.training.recipe import Callbacks, Recipe
@@ -93,7 +93,8 @@ class Fitting:
             self._callbacks.on_note(f"One more part of the network learns from epoch {self._position.epoch} on.")
         self._awake = awake
         wrapped = self._ranks.wrap(self._model)
-        self._stepper.forward = torch.compile(wrapped) if self._numerics.compiled else wrapped  # type: ignore
+        must_compile = self._recipe.runtime.compile == "on"
+        self._stepper.forward = compile_model(wrapped, must_compile) if self._numerics.compiled else wrapped
 
     def learn(self) -> bool:
         """The rest of the epoch's steps; False when asked to stop before their end.

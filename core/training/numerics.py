@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -80,30 +81,42 @@ def choose_numerics(runtime: RuntimeConfig, device: torch.device, num_steps: int
     )
 
 
+def compile_model(model: nn.Module, must: bool) -> nn.Module:
+    """The model through torch.compile; parts it cannot compile are computed as before unless it `must`."""
+    if not must:
+        from torch import _dynamo
+
+        _dynamo.config.suppress_errors = True
+    return cast(nn.Module, torch.compile(model))
+
+
 @contextmanager
-def reproducibility(runtime: RuntimeConfig, device: torch.device) -> Iterator[None]:
+def numerical_mode(runtime: RuntimeConfig, device: torch.device) -> Iterator[None]:
     """Inside it torch computes the same to the last bit, or as fast as it can, as the settings ask.
 
     Raises:
-        InputError: the network has a step that cannot be computed the same way twice on this device.
+        InputError: the network has a step that cannot be computed the same way twice on this device, or that
+            torch.compile was told to compile and cannot.
     """
     before = torch.are_deterministic_algorithms_enabled(), torch.backends.cudnn.benchmark
     if runtime.deterministic and device.type == "cuda":
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # read when cuBLAS starts
-    if runtime.deterministic != before[0]:  # the call alone loads torch's compiler: two seconds
-        torch.use_deterministic_algorithms(runtime.deterministic)
+    torch.use_deterministic_algorithms(runtime.deterministic)
     torch.backends.cudnn.benchmark = not runtime.deterministic
     try:
         yield
     except RuntimeError as error:
-        if "deterministic" not in str(error) or not runtime.deterministic:
-            raise
-        cause = str(error).split(".")[0]
-        raise InputError(
-            f"This network cannot be trained the same way twice on {device.type}: {cause}.",
-            "Set runtime.deterministic = false, or runtime.device = cpu.",
-        ) from error
+        cause = str(error).strip().splitlines()[0].split(". ")[0] if str(error) else type(error).__name__
+        if type(error).__module__.startswith(("torch._dynamo", "torch._inductor")):
+            raise InputError(
+                f"torch.compile cannot compile this network on this machine: {cause}.", "Set runtime.compile = off."
+            ) from error
+        if runtime.deterministic and "deterministic" in str(error):
+            raise InputError(
+                f"This network cannot be trained the same way twice on {device.type}: {cause}.",
+                "Set runtime.deterministic = false, or runtime.device = cpu.",
+            ) from error
+        raise
     finally:
-        if runtime.deterministic != before[0]:
-            torch.use_deterministic_algorithms(before[0])
+        torch.use_deterministic_algorithms(before[0])
         torch.backends.cudnn.benchmark = before[1]
