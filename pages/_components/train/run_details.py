@@ -40,7 +40,7 @@ def _first_batch(run: Run, picture: Path) -> None:
     about = read_json(run.folder / FIRST_LABELS) or {}
     labels = about.get("labels") or []
     if labels:
-        st.caption(f"Row by row: {escape(', '.join(map(str, labels)))}.")
+        st.caption(f"Row by row: {escape('; '.join(map(str, labels)))}.")
 
 
 def _weights(loaded: dict[str, Any]) -> None:

@@ -31,7 +31,8 @@ def draw(planned: Planned) -> None:
 def _resizing(planned: Planned) -> None:
     wanted = planned.config.preprocess
     losses, rows = readers.counted(planned.dataset, readers.ALL, "resize examples", _shapes)
-    st.markdown(f"**{escape(losses[wanted.resize].words)}** Set it under Preprocessing.")
+    chosen = losses[wanted.resize]
+    st.markdown(f"**{escape(chosen.words)}**" + ("" if chosen.is_harmless else " Set it under Preprocessing."))
     small = readers.counted(
         planned.dataset,
         readers.ALL,
@@ -43,7 +44,7 @@ def _resizing(planned: Planned) -> None:
             f"{percent(small)} of the images are smaller than {count(wanted.image_size)} pixels and are enlarged, "
             "which costs time and adds no detail."
         )
-    policies = [wanted.resize] if losses[wanted.resize].is_harmless else list(losses)
+    policies = [wanted.resize] if chosen.is_harmless else list(losses)
     titles = ("An image of typical shape", "The one furthest from a square")[: len(policies)]
     for title, row in zip(titles, rows.itertuples(), strict=False):
         st.caption(f"{title}: {escape(row.path)}, {count(row.width)} x {count(row.height)} pixels")
@@ -54,8 +55,8 @@ def _resizing(planned: Planned) -> None:
             for policy in policies:
                 filtered = "bicubic" if wanted.interpolation == "auto" else wanted.interpolation
                 drawn = _resized(str(path), row.content_hash, policy, wanted.image_size, filtered)
-                chosen = " (chosen)" if policy == wanted.resize and len(policies) > 1 else ""
-                st.image(drawn, caption=policy + chosen, alt=f"{row.path} under {policy}", width="content")
+                mark = " (chosen)" if policy == wanted.resize and len(policies) > 1 else ""
+                st.image(drawn, caption=policy + mark, alt=f"{row.path} under {policy}", width="content")
     if len(policies) > 1:
         with st.expander("What each policy does to these images"):
             st.markdown("\n".join(f"- {escape(loss.words)}" for loss in losses.values()))
