@@ -106,8 +106,9 @@ def test_nobody_imports_a_program(path: Path) -> None:
     assert imported <= allowed.get(_name(path), set())
 
 
-def test_the_engine_knows_neither_files_nor_pages() -> None:
-    used = _imports(REPOSITORY / "core/training/engine.py")
+@pytest.mark.parametrize("name", ["engine", "fitting", "stepping", "progress", "totals", "optimizers", "numerics"])
+def test_the_engine_knows_neither_files_nor_pages(name: str) -> None:
+    used = _imports(REPOSITORY / f"core/training/{name}.py")
     assert not used & {"pathlib", "core.files", "core.workspace", "core.jobs", "core.runs.store", "json"}
 
 
