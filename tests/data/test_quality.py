@@ -36,9 +36,12 @@ def picture(seed: int, size: tuple[int, int] = (300, 220)) -> Image.Image:
     pixels = np.tile(random.integers(60, 200, 3).astype(float), (height, width, 1))
     y, x = np.mgrid[:height, :width]
     for radius in np.geomspace(height / 2, 3, 60):
-        column, row = random.uniform(0, width), random.uniform(0, height)
-        inside = (x - column) ** 2 + (y - row) ** 2 * random.uniform(0.3, 3) < radius**2
-        pixels[inside] = random.integers(0, 256, 3)
+        column, row, stretch = random.uniform(0, width), random.uniform(0, height), random.uniform(0.3, 3)
+        tall = radius / math.sqrt(stretch) + 1
+        top, left = max(0, int(row - tall)), max(0, int(column - radius))
+        near = slice(top, int(row + tall) + 2), slice(left, int(column + radius) + 2)  # only this much is looked at
+        inside = (x[near] - column) ** 2 + (y[near] - row) ** 2 * stretch < radius**2
+        pixels[near][inside] = random.integers(0, 256, 3)
     pixels += random.normal(0, 4, pixels.shape)
     return Image.fromarray(pixels.clip(0, 255).astype(np.uint8))
 

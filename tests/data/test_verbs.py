@@ -12,7 +12,7 @@ from core.data.splits import count_leaks
 from core.runs.store import open_run
 from core.workspace import Workspace
 from tests.conftest import ImageFolder
-from tests.running import SMALL_FLAGS, darkroom
+from tests.running import SMALL_FLAGS, darkroom, in_process
 
 
 @pytest.fixture
@@ -34,7 +34,7 @@ def test_split_prints_sizes_and_leaks_and_writes_who_is_where(dataset: Dataset, 
     assert (result["train"], result["val"], result["test"]) == (29, 7, 9)
     table = pd.read_csv(tmp_path / "split.csv", encoding="utf-8-sig")
     assert table["split"].value_counts().to_dict() == {"train": 29, "val": 7, "test": 9}
-    apart = darkroom("split", dataset.id, "--split.keep_together", "off", "--split.seed", "1").result
+    apart = in_process("split", dataset.id, "--split.keep_together", "off", "--split.seed", "1").result
     assert apart["num_groups"] == 5 and apart["num_straddling"] > 0
 
 
@@ -48,7 +48,7 @@ def test_mistakes_are_the_users(dataset: Dataset) -> None:
         ("undo", dataset.id),
         ("export-cleaned", dataset.id, dataset.root / "in"),
     ):
-        done = darkroom(*arguments)
+        done = in_process(*arguments)
         assert done.status == 2 and done.result["error"] and "Traceback" not in done.errors, arguments
 
 
@@ -56,23 +56,23 @@ def test_corrections_step_by_step(dataset: Dataset, tmp_path: Path) -> None:
     (tmp_path / "list.txt").write_text("cat/copy0.png\ncat/copy1.png\n")
     done = darkroom("exclude", dataset.id, "--paths-from", tmp_path / "list.txt", "--reason", "copies")
     assert done.result["num_images"] == 2 and done.result["dataset_num_images"] == 43
-    assert darkroom("relabel", dataset.id, "dog", "cat/0009.png").result["label"] == "dog"
-    assert darkroom("undo", dataset.id).result["dataset_num_edits"] == 1
-    assert darkroom("redo", dataset.id).result["dataset_num_edits"] == 2
-    edits = darkroom("edits", dataset.id).result["edits"]
+    assert in_process("relabel", dataset.id, "dog", "cat/0009.png").result["label"] == "dog"
+    assert in_process("undo", dataset.id).result["dataset_num_edits"] == 1
+    assert in_process("redo", dataset.id).result["dataset_num_edits"] == 2
+    edits = in_process("edits", dataset.id).result["edits"]
     assert [(edit["action"], edit["reason"], edit["undone"]) for edit in edits] == [
         ("exclude", "copies", False),
         ("relabel", "", False),
     ]
-    exported = darkroom("export-cleaned", dataset.id, tmp_path / "out").result
+    exported = in_process("export-cleaned", dataset.id, tmp_path / "out").result
     assert exported["num_images"] == 43 and (tmp_path / "out" / "dog" / "0009-2.png").is_file()
-    restored = darkroom("restore", dataset.id, "cat/copy0.png").result
+    restored = in_process("restore", dataset.id, "cat/copy0.png").result
     assert restored["dataset_num_images"] == 44
 
 
 def test_a_run_names_its_version_and_its_leaks(workspace: Workspace, dataset: Dataset) -> None:
-    darkroom("exclude", dataset.id, "cat/copy0.png")
-    listed = darkroom("split", dataset.id, "--split.keep_together", "off").result
+    in_process("exclude", dataset.id, "cat/copy0.png")
+    listed = in_process("split", dataset.id, "--split.keep_together", "off").result
     done = darkroom("train", "--data", dataset.id, *SMALL_FLAGS, "--split.keep_together", "off")
     assert done.status == 0, done.errors
     result = done.result
