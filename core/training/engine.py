@@ -15,6 +15,7 @@ from core.training.groups import ParameterGroup
 from core.training.numerics import numerical_mode
 from core.training.progress import Progress
 from core.training.recipe import Callbacks, Recipe
+from core.training.threads import worthwhile_threads
 from core.training.validation import evaluate
 
 __all__ = ["Callbacks", "Diverged", "OutOfMemory", "Progress", "Recipe", "evaluate", "fit", "is_complete"]
@@ -47,7 +48,7 @@ def fit(
         OutOfMemory: a batch did not fit; it carries the state to go on from with smaller batches.
         InputError: the settings ask of this network or device what it cannot do.
     """
-    with numerical_mode(recipe.runtime, recipe.device):
+    with numerical_mode(recipe.runtime, recipe.device), worthwhile_threads(model):
         fitting = Fitting(model, groups, train, val, recipe, callbacks, ranks)
         if saved:
             fitting.restore(saved)
