@@ -21,7 +21,7 @@ from typing import Any
 REPOSITORY = Path(__file__).resolve().parent.parent
 WITHIN = 0.25
 CONFIGURATIONS: dict[str, tuple[str, list[str]]] = {
-    "digits from scratch": ("digits", ["--preset", "from-scratch", "--optim.epochs", "12"]),
+    "digits from scratch": ("digits", ["--preset", "from-scratch", "--optim.epochs", "8"]),
     "photos, head on features": ("PHOTOS", ["--preset", "transfer"]),
     "photos, every layer of resnet18 at 128 px": (
         "PHOTOS",
@@ -87,8 +87,7 @@ def _core(home: str, *arguments: str) -> dict[str, Any]:
         [sys.executable, "-m", "core", *arguments, "--json"],
         cwd=REPOSITORY,
         env=os.environ | {"DARKROOM_HOME": home},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
+        capture_output=True,
         text=True,
     )
     if done.returncode:
