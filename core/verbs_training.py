@@ -36,6 +36,11 @@ def add_verbs(verb: AddVerb) -> None:
     train = verb("train", _train, "Train a classifier and evaluate it on its test images.")
     train.add_argument("--resume", metavar="RUN", help="go on with a stopped, failed or lost run")
     train.add_argument("--detach", action="store_true", help="return at once with the run's folder")
+    train.add_argument(
+        "--no-start",
+        action="store_true",
+        help="make the run's folder and start nothing, for torchrun to be started by hand",
+    )
     train.add_argument("--preflight", action="store_true", help="try a few steps first; start only what can work")
     _add_settings(train)
     _add_settings(verb("preflight", _preflight, "Try a few steps and forecast a run's time, memory and disk."))
@@ -58,10 +63,10 @@ def _add_settings(parser: argparse.ArgumentParser) -> None:
 def _train(options: argparse.Namespace) -> Result:
     workspace = Workspace.default()
     if options.resume:
-        if _given(options) or options.data or options.preset or options.preflight:
+        if _given(options) or options.data or options.preset or options.preflight or options.no_start:
             raise InputError(
                 "--resume goes on with the settings the run was started with.",
-                "Leave out --data, --preset, --preflight and settings.",
+                "Leave out --data, --preset, --preflight, --no-start and settings.",
             )
         run = launch.resume_run(store.open_run(workspace, options.resume))
     else:
@@ -71,8 +76,9 @@ def _train(options: argparse.Namespace) -> Result:
             _say_forecast(options, forecast)
             if forecast.refusals:
                 raise InputError(" ".join(forecast.refusals))
-        run = launch.start_run(workspace, config, division.manifest, division.about())
-    if options.detach:
+        begin = store.create_run if options.no_start else launch.start_run
+        run = begin(workspace, config, division.manifest, division.about())
+    if options.detach or options.no_start:
         say(options, f"{run.folder}")
         return {"run": run.id, "folder": str(run.folder), "state": run.status.state}, 0
     return _watch(run, options)
