@@ -10,6 +10,7 @@ import torch
 from torch import nn
 
 from core.config import TrainConfig
+from core.training.allocation import keep_freed_memory
 from core.training.batches import Batches, TensorBatches
 from core.training.distributed import ALONE, Ranks
 from core.training.features import BATCH, Engine, compute_features, fastest_engine, view_features
@@ -63,6 +64,8 @@ def image_material(
         Stopped: asked to.
         DarkroomError: a file can no longer be read.
     """
+    if device.type == "cpu":
+        keep_freed_memory()
     larger = training_images(train, config.augment)
     splits = [("training", larger, train.spec), ("validation", val, val.spec)]
     kept = open_pixels(splits, config.runtime, places.pixels, watch, ranks)
