@@ -35,7 +35,7 @@ def test_a_thumbnail_is_sent_with_leave_to_keep_it(
     answer = client.get(f"/thumb/160/{dataset.id}/{content_hash}")
     assert answer.status_code == 200 and answer.headers["content-type"] == "image/jpeg"
     assert "immutable" in answer.headers["cache-control"] and answer.headers["x-content-type-options"] == "nosniff"
-    assert Image.open(BytesIO(answer.content)).size == (160, 80)
+    assert Image.open(BytesIO(answer.content)).size == (200, 100)
 
 
 @pytest.mark.parametrize(

@@ -66,7 +66,9 @@ def _walk(visitor: Visitor) -> tuple[set[str], dict[str, str]]:
         tag, name, hidden = visitor.tab.evaluate(FOCUSED)
         if tag == "SUMMARY":
             visitor.tab.keyboard.press("Enter")
-            expect(visitor.tab.locator("summary:focus + *")).to_be_visible()
+            opened = visitor.tab.locator("summary:focus + *")
+            expect(opened).to_be_visible()
+            visitor.place_of(opened)  # while it opens, what is below it moves under the bar
             continue
         if "Start" in name:
             return reached, told
