@@ -5,10 +5,12 @@ from __future__ import annotations
 import contextlib
 import io
 import json
+import multiprocessing
 import os
 import subprocess
 import sys
 from dataclasses import dataclass
+from multiprocessing.context import ForkServerContext
 from pathlib import Path
 from typing import Any
 
@@ -51,3 +53,14 @@ def in_process(*arguments: object) -> Done:
         status = main([*map(str, arguments), "--json"])
     lines = out.getvalue().splitlines()
     return Done(status, json.loads(lines[-1]) if lines else {}, errors.getvalue())
+
+
+def worker_context() -> ForkServerContext:
+    """Starts worker processes forked from one that has loaded what they would load for seconds.
+
+    Not from the tests' own process: once it has computed gradients, no fork of it can. The environment is that of the
+    first process started so; hand over what it must know.
+    """
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["core.training.job"])
+    return context

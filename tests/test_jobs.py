@@ -103,7 +103,7 @@ def test_a_launched_job_survives_its_parent_and_logs_to_its_folder(tmp_path: Pat
     assert os.getsid(pid) == pid  # a session of its own: no terminal and no Ctrl-C reaches it
     jobs.request_stop(folder)
     wait_until(lambda: jobs.read_status(folder).state == "stopped", "the job to stop")
-    assert "stopped cleanly" in (folder / jobs.LOG).read_text()
+    wait_until(lambda: "stopped cleanly" in (folder / jobs.LOG).read_text(), "its last words, after its status")
 
 
 def test_heartbeats_go_on_while_the_job_computes(tmp_path: Path) -> None:

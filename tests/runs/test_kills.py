@@ -6,11 +6,10 @@ import os
 import signal
 import sys
 import time
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 
-import torch._inductor.config  # what runtime.deterministic loads
 from safetensors.numpy import load_file
-from torch import multiprocessing
 
 from benchmarks.kill import unreadable_files
 from core import jobs
@@ -18,9 +17,10 @@ from core.config import build_config
 from core.data.datasets import index_path
 from core.data.splits import split_dataset
 from core.runs.store import Run, create_run
-from core.training import job, session, worker
+from core.training import session, worker
 from core.workspace import Workspace
 from tests.conftest import ImageFolder
+from tests.running import worker_context
 
 VALUES = {
     "preprocess.image_size": 16,
@@ -32,17 +32,16 @@ VALUES = {
 }
 
 
-def _worker(folder: str) -> None:
+def _worker(folder: str, home: str) -> None:
+    os.environ["DARKROOM_HOME"] = home
     session.CHECKPOINT_EVERY_S = 0.02  # as a run of minutes has it in proportion
     sys.stdout = sys.stderr = open(Path(folder) / jobs.LOG, "a", buffering=1)
     os._exit(worker.main(Path(folder)))
 
 
-def _start(run: Run) -> multiprocessing.Process:
-    """A worker as it is launched, but forked from this process, which has loaded what it would load for seconds."""
-    assert job and torch._inductor.config
+def _start(run: Run) -> BaseProcess:
     jobs.prepare(run.folder)
-    process = multiprocessing.get_context("fork").Process(target=_worker, args=(str(run.folder),))
+    process = worker_context().Process(target=_worker, args=(str(run.folder), os.environ["DARKROOM_HOME"]))
     process.start()
     return process
 

@@ -13,7 +13,6 @@ import numpy as np
 import psutil
 import pytest
 from safetensors.numpy import load_file
-from torch import multiprocessing
 
 from core import jobs
 from core.config import TrainConfig, build_config
@@ -21,9 +20,10 @@ from core.data.datasets import index_path
 from core.data.splits import split_dataset
 from core.runs.launch import start_run
 from core.runs.store import Run, create_run
-from core.training import job, session, worker
+from core.training import session, worker
 from core.workspace import Workspace
 from tests.conftest import ImageFolder
+from tests.running import worker_context
 from tests.waiting import wait_until
 
 VALUES = {
@@ -47,9 +47,10 @@ def _config(workspace: Workspace, images: Path, **changes: Any) -> TrainConfig:
     return build_config(values | {name.replace("__", "."): value for name, value in changes.items()}, "from-scratch")
 
 
-def _one(rank: int, folder: str, size: int, port: int, die_at: str = "") -> None:
+def _one(rank: int, folder: str, home: str, size: int, port: int, die_at: str = "") -> None:
     """One of `size` workers as torchrun would start it, without the seconds each takes to import torch."""
     names = ("RANK", "LOCAL_RANK", "WORLD_SIZE", "LOCAL_WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
+    os.environ["DARKROOM_HOME"] = home
     os.environ.update(zip(names, map(str, (rank, rank, size, size, "127.0.0.1", port)), strict=True))
     if size == 1:
         os.environ.pop("RANK")
@@ -63,9 +64,11 @@ def _start(run: Run, size: int, die_at: str = "") -> list[Any]:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    assert job  # loaded here, once
-    context = multiprocessing.get_context("fork")
-    workers = [context.Process(target=_one, args=(rank, str(run.folder), size, port, die_at)) for rank in range(size)]
+    home = os.environ["DARKROOM_HOME"]
+    workers = [
+        worker_context().Process(target=_one, args=(rank, str(run.folder), home, size, port, die_at))
+        for rank in range(size)
+    ]
     for process in workers:
         process.start()
     return workers

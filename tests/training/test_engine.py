@@ -314,7 +314,7 @@ def test_two_processes_train_as_one_does(tmp_path: Path) -> None:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    multiprocessing.start_processes(_rows_of, (port, str(tmp_path)), nprocs=2, start_method="fork")
+    multiprocessing.start_processes(_rows_of, (port, str(tmp_path)), nprocs=2, start_method="spawn")
     first, second = (torch.load(tmp_path / f"{rank}.pt", weights_only=True) for rank in (0, 1))
     alone = _shared(ALONE)
     assert first["steps"] == second["steps"] == alone["steps"] == [1, 2, 3] * 3
