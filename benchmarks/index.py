@@ -12,12 +12,14 @@ import argparse
 import json
 import os
 import shutil
+import sqlite3
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
 import venv
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -74,7 +76,8 @@ def _ours(data: Path, home: Path, what: str) -> float:
     )
     seconds = time.perf_counter() - began
     answer = json.loads(done.stdout.splitlines()[-1])
-    thumbnails = sum(1 for _ in (home / "cache" / "thumbnails").rglob("*.jpg"))
+    with closing(sqlite3.connect(home / "cache" / "thumbnails" / "thumbnails.sqlite")) as kept:
+        thumbnails = kept.execute("SELECT count(*) FROM px160").fetchone()[0]
     _report(what, seconds, answer, thumbnails=thumbnails)
     return seconds
 

@@ -7,8 +7,10 @@ import io
 import json
 import multiprocessing
 import os
+import socket
 import subprocess
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
 from multiprocessing.context import ForkServerContext
 from pathlib import Path
@@ -53,6 +55,21 @@ def in_process(*arguments: object) -> Done:
         status = main([*map(str, arguments), "--json"])
     lines = out.getvalue().splitlines()
     return Done(status, json.loads(lines[-1]) if lines else {}, errors.getvalue())
+
+
+def free_port() -> int:
+    """A port of this machine that nobody listened on just now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def in_two_processes(work: Callable[[int, int, str], None], folder: Path) -> None:
+    """Call `work(rank, port, folder)` in two processes that may compute gradients; see `worker_context`."""
+    from torch.multiprocessing import start_processes  # most tests do without torch
+
+    worker_context()
+    start_processes(work, (free_port(), str(folder)), nprocs=2, start_method="forkserver")
 
 
 def worker_context() -> ForkServerContext:

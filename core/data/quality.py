@@ -92,7 +92,7 @@ def _measured(sketches: list[Sketch]) -> list[Measures]:
     pixels = np.stack([one.pixels for one in sketches])
     colours = pixels.astype(np.float32)
     levels = _histograms(colours)
-    num_images, number = pixels.shape[:2]
+    number = pixels.shape[1]
     margin = number // 100
     upto = levels.cumsum(axis=1)
     darkest = (upto <= margin).sum(axis=1) / 255
@@ -107,7 +107,6 @@ def _measured(sketches: list[Sketch]) -> list[Measures]:
             contrast,
             darkest,
             brightest,
-            np.zeros(num_images),  # the place of sharpness
             entropy / 8,
             _colourfulness(means, covariance),
             means,
@@ -116,7 +115,7 @@ def _measured(sketches: list[Sketch]) -> list[Measures]:
     )
     rows = table.round(6).tolist()  # beyond that, figures depend on how many images were measured together
     return [
-        Measures(one.perceptual_hash if spread >= _LEAST_CONTRAST else None, *row[:4], one.sharpness, *row[5:])
+        Measures(one.perceptual_hash if spread >= _LEAST_CONTRAST else None, *row[:4], one.sharpness, *row[4:])
         for one, spread, row in zip(sketches, contrast.tolist(), rows, strict=True)
     ]
 

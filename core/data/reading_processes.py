@@ -6,7 +6,6 @@ takes a second to import.
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
 import signal
@@ -143,7 +142,8 @@ def read_ahead(arguments: list[str]) -> None:
     for reader, chunk in zip(_early * _AHEAD, chunks, strict=False):
         waiting[reader] += len(json.dumps(chunk)) + 1
         if waiting[reader] < _PIPE_HOLDS:
-            reader.ask(chunk)
+            with suppress(OSError):  # it has died already; the files will be asked for again
+                reader.ask(chunk)
 
 
 def _served(root: Path, thumbnails: Path | None) -> tuple[str, str]:
@@ -177,6 +177,8 @@ class _Forked:
 
 def _fork(root: Path, thumbnails: Path | None) -> Reader:
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # before numpy; a fork would lose its threads
+    import fcntl
+
     from core.data.probe import serve
 
     questions_out, questions_in = os.pipe()

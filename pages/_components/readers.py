@@ -206,8 +206,7 @@ def _divided(
     dataset_id: str,
     _split: SplitConfig,
 ) -> tuple[pd.DataFrame, Leaks]:
-    config = TrainConfig.model_validate({"data": {"dataset": dataset_id}, "split": _split.model_dump()})
-    division = divide(_workspace, config)
+    division = _division(folder, fingerprint, changed, split, _workspace, dataset_id, _split)
     return class_table(division.manifest), division.leaks
 
 

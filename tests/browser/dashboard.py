@@ -7,7 +7,6 @@ import json
 import os
 import re
 import signal
-import socket
 import subprocess
 import sys
 import urllib.error
@@ -23,6 +22,7 @@ from core.config import PRESETS
 from core.jobs import ProcessIdentity
 from core.runs.store import Run, list_runs, open_run
 from core.workspace import REPOSITORY, Workspace
+from tests.running import free_port
 from tests.waiting import wait_until
 
 if os.environ.get("DARKROOM_REQUIRE_BROWSER") != "1":  # else the import below fails, and so does whoever imports this
@@ -100,9 +100,7 @@ class Server:
     @classmethod
     def start(cls, home: Path) -> Server:
         """Start it on a free port and wait until it answers; its output goes to a file beside `home`."""
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            port = probe.getsockname()[1]
+        port = free_port()
         command = [sys.executable, "-m", "streamlit", "run", "app.py", "--server.port", str(port)]
         command += ["--server.headless", "true"]
         with open(home.parent / f"server-{port}.log", "wb") as log:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import socket
 import sys
 from pathlib import Path
 from typing import Any
@@ -23,7 +22,7 @@ from core.runs.store import Run, create_run
 from core.training import session, worker
 from core.workspace import Workspace
 from tests.conftest import ImageFolder
-from tests.running import worker_context
+from tests.running import free_port, worker_context
 from tests.waiting import wait_until
 
 VALUES = {
@@ -61,9 +60,7 @@ def _one(rank: int, folder: str, home: str, size: int, port: int, die_at: str = 
 
 
 def _start(run: Run, size: int, die_at: str = "") -> list[Any]:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     home = os.environ["DARKROOM_HOME"]
     workers = [
         worker_context().Process(target=_one, args=(rank, str(run.folder), home, size, port, die_at))

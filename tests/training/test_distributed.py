@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import os
-import socket
 from pathlib import Path
 
 import pytest
 import torch
-from torch import multiprocessing, nn
+from torch import nn
 
 from core.training.distributed import ALONE, join, leave
+from tests.running import in_two_processes
 
 
 def test_alone_everything_is_itself(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -51,11 +51,7 @@ def _one_of_two(rank: int, port: int, folder: str) -> None:
 
 
 def test_two_processes_have_the_sums_and_gradients_of_the_whole_batch(tmp_path: Path) -> None:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    # Forked: importing torch anew takes each of them seconds.
-    multiprocessing.start_processes(_one_of_two, (port, str(tmp_path)), nprocs=2, start_method="fork")
+    in_two_processes(_one_of_two, tmp_path)
     first, second = (torch.load(tmp_path / f"{rank}.pt", weights_only=True) for rank in (0, 1))
     assert torch.equal(first["weight"], second["weight"])
     # Of a linear layer's mean output the gradient is the mean input: of 0..11 in rows of three, (4.5, 5.5, 6.5).

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import os
-import socket
 from collections.abc import Callable, Iterator
 from io import BytesIO
 from pathlib import Path
@@ -12,7 +11,7 @@ from typing import Any
 
 import pytest
 import torch
-from torch import Tensor, multiprocessing, nn
+from torch import Tensor, nn
 
 from core.config import OptimConfig, ScheduleConfig, StopConfig
 from core.errors import DarkroomError
@@ -22,6 +21,7 @@ from core.training.groups import ParameterGroup
 from core.training.loaders import TensorBatches
 from core.training.sampling import Shard
 from core.training.totals import READ_EVERY, Tally, Totals
+from tests.running import in_two_processes
 
 CPU = torch.device("cpu")
 
@@ -311,10 +311,7 @@ def _shared(ranks: Ranks) -> dict[str, Any]:
 
 
 def test_two_processes_train_as_one_does(tmp_path: Path) -> None:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    multiprocessing.start_processes(_rows_of, (port, str(tmp_path)), nprocs=2, start_method="spawn")
+    in_two_processes(_rows_of, tmp_path)
     first, second = (torch.load(tmp_path / f"{rank}.pt", weights_only=True) for rank in (0, 1))
     alone = _shared(ALONE)
     assert first["steps"] == second["steps"] == alone["steps"] == [1, 2, 3] * 3
