@@ -137,13 +137,14 @@ def _chosen(workspace: Workspace, options: argparse.Namespace) -> tuple[TrainCon
         raise InputError("Say what to train on with --data PATH or --data NAME.", "List names: python -m core datasets")
     given, preset = _given(options), options.preset or "transfer"
     build_config(given, preset)  # all mistakes in the settings first, before minutes of indexing
-    config = build_config(given | {"data.dataset": _find_dataset(workspace, options)}, preset)
+    config = build_config(given | {"data.dataset": find_dataset(workspace, options)}, preset)
     return config, divide(workspace, config)
 
 
-def _find_dataset(workspace: Workspace, options: argparse.Namespace) -> str:
+def find_dataset(workspace: Workspace, options: argparse.Namespace) -> str:
     """The id of the dataset meant by --data: a stored one by name, else a folder, which is indexed."""
     from core.data.datasets import ensure_builtin, index_path, list_datasets, open_dataset
+    from core.data.unchanged import noted
 
     if os.sep not in options.data:
         ensure_builtin(workspace)
@@ -153,6 +154,8 @@ def _find_dataset(workspace: Workspace, options: argparse.Namespace) -> str:
         if not Path(options.data).expanduser().exists():
             names = ", ".join(dataset.id for dataset in known)
             raise InputError(f"There is no dataset and no folder {options.data!r}.", f"Known datasets: {names}.")
+    if answer := noted(workspace, options.data):
+        return str(answer["dataset"])
     return index_path(workspace, Path(options.data), on_progress=progress_line("index", options.json)).id
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import multiprocessing
+import os
 import queue
 import threading
 from collections.abc import Callable, Iterator
@@ -16,6 +18,9 @@ from core.errors import DarkroomError
 from core.training.images import Images, Progress
 
 T = TypeVar("T")
+MANY = 500  # images from which starting processes to decode them pays
+_PART = 256  # images a process decodes before it hands them over
+_MOST_PROCESSES = 8
 _AHEAD = 2  # batches made ready before they are asked for
 
 
@@ -46,9 +51,25 @@ class MemoryPixels:
 
     @classmethod
     def decoded(cls, images: Images, on_progress: Progress, should_stop: Callable[[], bool]) -> MemoryPixels | None:
-        """All of them, read now; None when asked to stop."""
-        pixels = images.decode(on_progress, should_stop)
-        return None if pixels is None else cls(pixels)
+        """All of them, read now; None when asked to stop.
+
+        Raises:
+            DarkroomError: a file can no longer be read.
+        """
+        if len(images) < MANY or multiprocessing.get_start_method() != "fork":
+            pixels = images.decode(on_progress, should_stop)
+            return None if pixels is None else cls(pixels)
+        # Of a small image the decoder has little to do and Python much: four threads do 2,100 in a second, where one
+        # would do 4,000 and two processes do 6,000.
+        pixels = np.empty((len(images), 3, images.spec.size, images.spec.size), np.uint8)
+        num_processes = min(_MOST_PROCESSES, len(os.sched_getaffinity(0)))
+        parts = list(torch.arange(len(images)).split(_PART))
+        for part, read in zip(parts, FilePixels(images, num_processes).batches(parts), strict=True):
+            pixels[part[0] : part[-1] + 1] = read
+            on_progress(int(part[-1]) + 1, len(images))
+            if should_stop():
+                return None
+        return cls(pixels)
 
     def batches(self, wanted: list[Tensor]) -> Iterator[Tensor]:
         for indices in wanted:

@@ -14,6 +14,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from core.__main__ import build_parser
 from core.data import checkpoint, unchanged
 from core.data.checkpoint import Checkpoint
 from core.data.datasets import dataset_id, index_path
@@ -23,6 +24,7 @@ from core.data.probe import Facts
 from core.data.reading_processes import CHUNK, FEW
 from core.data.sources import recognise
 from core.data.unchanged import note, noted
+from core.verbs_training import find_dataset
 from core.workspace import REPOSITORY, Workspace
 from tests.running import darkroom
 
@@ -132,6 +134,10 @@ def test_an_unchanged_folder_is_answered_at_once(workspace: Workspace, image_fol
     )
     assert json.loads(done.stdout)["num_images"] == 16
     assert not set(done.stderr.split()) & {"pandas", "pyarrow", "numpy", "pydantic"}
+    options = build_parser().parse_args(["train", "--data", str(root)])
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("core.data.datasets.index_path", lambda *_, **__: pytest.fail("a run indexed it again"))
+        assert find_dataset(workspace, options) == first["dataset"]
 
 
 def test_whatever_changed_is_noticed(

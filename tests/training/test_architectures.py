@@ -144,3 +144,12 @@ def test_xavier_and_kaiming_draw_from_the_ranges_of_their_papers() -> None:
     kaiming = build_network(ModelConfig(architecture="cnn_2_blocks", **RANDOM), 10, 32)
     assert kaiming.backbone[3].weight.std().item() == pytest.approx((2 / (64 * 9)) ** 0.5, rel=0.02)
     assert not torch.equal(kaiming.backbone[3].weight, weight)
+
+
+def test_hidden_convolutions_that_begin_as_the_identity_hand_on_what_they_get() -> None:
+    network = build_network(ModelConfig(architecture="cnn_2_blocks", init="identity", **RANDOM), 10, 32)
+    first, second = network.backbone[0], network.backbone[3]  # 3 -> 32 and 32 -> 64 channels, 3x3
+    given = torch.rand(1, 32, 8, 8)
+    assert torch.equal(second(given)[:, :32], given)
+    assert second.weight[32:].std().item() == pytest.approx((2 / (64 * 9)) ** 0.5, rel=0.03)
+    assert first.weight.std().item() == pytest.approx((2 / (32 * 9)) ** 0.5, rel=0.1)

@@ -15,9 +15,10 @@ from PIL import Image
 from core.config import AugmentConfig
 from core.errors import DarkroomError
 from core.preprocess import PreprocessSpec, normalise
+from core.training import pixels
 from core.training.features import compute_features
 from core.training.loaders import ImageBatches, Images, TensorBatches, fits_in_memory
-from core.training.pixels import run_ahead
+from core.training.pixels import MemoryPixels, run_ahead
 from core.training.sampling import Shard
 
 CPU = torch.device("cpu")
@@ -81,6 +82,19 @@ def test_no_training_batch_holds_a_single_image(count: int, sizes: list[int]) ->
 
 def test_decoding_stops_when_asked(images: Images) -> None:
     assert images.decode(lambda done, total: None, lambda: True) is None
+
+
+def test_processes_decode_what_threads_decode(images: Images, monkeypatch: pytest.MonkeyPatch) -> None:
+    expected, seen = _decoded(images), list[tuple[int, int]]()
+    monkeypatch.setattr(pixels, "MANY", 21)
+    monkeypatch.setattr(pixels, "_PART", 8)
+    kept = MemoryPixels.decoded(images, lambda *progress: seen.append(progress), lambda: False)
+    assert kept is not None and seen == [(8, 21), (16, 21), (21, 21)]
+    assert np.array_equal(torch.cat(list(kept.batches([torch.arange(21)]))), expected)
+    assert MemoryPixels.decoded(images, lambda *_: None, lambda: True) is None
+    (images.root / "07.png").unlink()
+    with pytest.raises(DarkroomError, match="07.png.*no longer there"):
+        MemoryPixels.decoded(images, lambda *_: None, lambda: False)
 
 
 def test_features_keep_the_order_and_report_progress(images: Images) -> None:
