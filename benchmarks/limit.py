@@ -6,7 +6,7 @@ Each round times, one after the other, with the same network, batch, Adam and lo
 
     bare      the loop of any tutorial: torch's defaults, images in their usual order in memory
     arranged  the same with what the engine chooses by "auto" here: order of images in memory, fused optimizer
-    engine    `core.training.engine.fit` on `TensorBatches`: shuffled batches, totals, checks, callbacks
+    engine    `core.training.loop.engine.fit` on `TensorBatches`: shuffled batches, totals, checks, callbacks
 
 Rounds are interleaved, so that other load on the machine falls on all three. One JSON line a round, then one a network
 with the medians and the engine's share of both limits, each from one round. With --busy one thread's processor time
@@ -33,10 +33,10 @@ REPOSITORY = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(REPOSITORY))
 
 from core.config import ModelConfig, OptimConfig, RuntimeConfig, ScheduleConfig, StopConfig  # noqa: E402
-from core.training.batches import TensorBatches  # noqa: E402
-from core.training.engine import Callbacks, Recipe, fit  # noqa: E402
+from core.training.batching.batches import TensorBatches  # noqa: E402
+from core.training.loop.engine import Callbacks, Recipe, fit  # noqa: E402
+from core.training.loop.numerics import choose_numerics  # noqa: E402
 from core.training.models import build_network  # noqa: E402
-from core.training.numerics import choose_numerics  # noqa: E402
 
 CPU, NUM_CLASSES = torch.device("cpu"), 10
 NETS = {"cnn_2_blocks": (32, 2048), "cnn_5x5": (32, 2048), "fast_cnn": (32, 2048), "resnet18": (224, 96)}

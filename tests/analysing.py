@@ -20,7 +20,7 @@ def place_tiny_backbone(ws: Workspace, spec: PreprocessSpec) -> None:
     """Put a graph that gives the mean of each channel where the job looks for the exported network."""
     from onnx import TensorProto, helper
 
-    from core.training.frozen import remember_graph
+    from core.training.backbone.frozen import remember_graph
 
     images = helper.make_tensor_value_info("images", TensorProto.FLOAT, ["n", 3, "h", "w"])
     features = helper.make_tensor_value_info("features", TensorProto.FLOAT, ["n", 3])

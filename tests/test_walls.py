@@ -19,11 +19,11 @@ PROGRAMS = {
     "core.training.worker",
     "core.training.job",
     "core.training.finishing",
-    "core.training.lr_finder",
-    "core.training.preflight",
-    "core.training.previews",
-    "core.training.trial",
-    "core.training.trial_finish",
+    "core.training.trials.lr_finder",
+    "core.training.trials.preflight",
+    "core.training.trials.previews",
+    "core.training.trials.trial",
+    "core.training.trials.trial_finish",
     "core.__main__",
     "core.verbs_training",
     "core.docs",
@@ -99,10 +99,10 @@ def test_nobody_imports_a_program(path: Path) -> None:
     allowed = {
         "core.training.worker": {"core.training.job"},
         "core.training.job": {"core.training.finishing"},
-        "core.training.trial_finish": {"core.training.finishing"},
-        "core.training.preflight": {"core.training.trial", "core.training.trial_finish"},
-        "core.training.lr_finder": {"core.training.trial"},
-        "core.training.previews": {"core.training.trial"},
+        "core.training.trials.trial_finish": {"core.training.finishing"},
+        "core.training.trials.preflight": {"core.training.trials.trial", "core.training.trials.trial_finish"},
+        "core.training.trials.lr_finder": {"core.training.trials.trial"},
+        "core.training.trials.previews": {"core.training.trials.trial"},
         "core.__main__": {"core.verbs_training"},
         "core.docs": {"core.__main__"},
     }
@@ -111,7 +111,7 @@ def test_nobody_imports_a_program(path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["engine", "fitting", "stepping", "progress", "totals", "optimizers", "numerics"])
 def test_the_engine_knows_neither_files_nor_pages(name: str) -> None:
-    used = _imports(REPOSITORY / f"core/training/{name}.py")
+    used = _imports(REPOSITORY / f"core/training/loop/{name}.py")
     assert not used & {"pathlib", "core.files", "core.workspace", "core.jobs", "core.runs.store", "json"}
 
 

@@ -16,8 +16,8 @@ from core.errors import DarkroomError, InputError
 from core.inference.bundle import ONNX, Bundle, record_parity
 from core.inference.classifier import Forward, onnx_forward
 from core.inference.parity import compare
+from core.training.backbone.onnx_graph import export_onnx, join_head
 from core.training.models import Network, build_network
-from core.training.onnx_graph import export_onnx, join_head
 
 
 def load_network(bundle: Bundle) -> Network:

@@ -8,7 +8,7 @@ from core.config import TrainConfig
 from core.jobs import Status
 from core.wording import count
 
-DIVERGED = "Diverged"  # the name of `core.training.faults.Diverged`, as the worker notes it
+DIVERGED = "Diverged"  # the name of `core.training.loop.faults.Diverged`, as the worker notes it
 LOWER = 10  # what the engine's own advice divides the learning rate by
 
 

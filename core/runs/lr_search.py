@@ -1,6 +1,6 @@
 """The learning-rate finder as pages and command line use it: a helper process tries rising rates on the real images.
 
-How it is done and what the suggestion rests on is in `core.training.lr_finder`.
+How it is done and what the suggestion rests on is in `core.training.trials.lr_finder`.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from core.config import OptimConfig, ScheduleConfig, StopConfig, TrainConfig
 from core.runs.trials import Divided, ask, cancel, progress, trial_folder
 from core.workspace import Workspace
 
-KIND, PROGRAM = "lr-searches", "core.training.lr_finder"
+KIND, PROGRAM = "lr-searches", "core.training.trials.lr_finder"
 
 
 @dataclass(frozen=True)

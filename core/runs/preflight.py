@@ -1,6 +1,6 @@
 """The pre-flight check of a run: a few real steps in a helper process tell what the whole would take.
 
-What it measures and how it counts is in `core.training.preflight`.
+What it measures and how it counts is in `core.training.trials.preflight`.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from core.config import TrainConfig
 from core.runs.trials import Divided, ask, cancel, progress, trial_folder
 from core.workspace import Workspace
 
-KIND, PROGRAM = "preflights", "core.training.preflight"
+KIND, PROGRAM = "preflights", "core.training.trials.preflight"
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,6 @@
 """What augmentation does to the user's own images, drawn by a helper process: drawing a page must not import torch.
 
-What it draws and how is in `core.training.previews`.
+What it draws and how is in `core.training.trials.previews`.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from core.config import DataConfig, ModelConfig, RuntimeConfig, TrainConfig
 from core.runs.trials import Divided, ask, cancel, progress, trial_folder
 from core.workspace import Workspace
 
-KIND, PROGRAM = "previews", "core.training.previews"
+KIND, PROGRAM = "previews", "core.training.trials.previews"
 NUM_IMAGES = 4
 
 

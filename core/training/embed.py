@@ -34,14 +34,14 @@ from core.errors import DarkroomError, ImageReadError, InputError
 from core.files import read_json
 from core.jobs import STOP, StatusWriter, carry_out
 from core.preprocess import PreprocessSpec, normalise, read_pixels
-from core.training.feature_store import FeatureStore
-from core.training.frozen import BACKBONE, HALF, open_engine
+from core.training.backbone.feature_store import FeatureStore
+from core.training.backbone.frozen import BACKBONE, HALF, open_engine
 from core.wording import count, duration
 from core.workspace import Workspace
 
 SIZE, SMALL_SIZE = 224, 128  # pixels of a side. CIFAR-10's 32 px: 4 times as fast at 128, wrong labels found as well
 SMALL_BELOW = 64  # pixels of the longer side of a typical image; photos lose at 160 already (98.8 % to 97.6 %)
-BATCH = 16  # see core.training.features
+BATCH = 16  # see core.training.backbone.features
 DECODE_THREADS = 4
 STOP_WITHIN_S = 0.2
 PART_ROWS, PART_S = 4096, 20.0  # a part is written after so many images or seconds: what a kill can lose

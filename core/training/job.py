@@ -22,14 +22,14 @@ from core.evaluation.predictions import PREDICTIONS
 from core.files import write_bytes, write_json
 from core.inference.bundle import publish_bundle
 from core.runs.store import CHECKPOINT, EVENTS, FIRST_BATCH, FIRST_LABELS, LOADED, METRICS, REPORT, TIMES, Run
-from core.training.contact_sheet import contact_sheet, first_batch
+from core.training.backbone.features import head_logits
+from core.training.batching.contact_sheet import contact_sheet, first_batch
 from core.training.distributed import join, leave
-from core.training.engine import Progress, is_complete
-from core.training.features import head_logits
 from core.training.finishing import MOST_COMPARED, PARITY_BATCH, build_bundle, export
-from core.training.groups import parameter_groups
+from core.training.loop.engine import Progress, is_complete
 from core.training.materials import Material, Places, feature_material, image_material
 from core.training.models import Network
+from core.training.models.groups import parameter_groups
 from core.training.reporting import Report
 from core.training.session import Checkpoint, Session
 from core.training.setup import Setup, set_up

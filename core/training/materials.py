@@ -10,16 +10,16 @@ import torch
 from torch import nn
 
 from core.config import TrainConfig
-from core.training.allocation import keep_freed_memory
-from core.training.batches import Batches, TensorBatches
+from core.training.backbone.features import BATCH, Engine, compute_features, fastest_engine, view_features
+from core.training.backbone.read_ahead import ReadAhead
+from core.training.batching.batches import Batches, TensorBatches
+from core.training.batching.images import Images
+from core.training.batching.loaders import ImageBatches
+from core.training.batching.pixel_sources import open_pixels, training_images
+from core.training.batching.pixels import FilePixels
+from core.training.batching.sampling import Shard
 from core.training.distributed import ALONE, Ranks
-from core.training.features import BATCH, Engine, compute_features, fastest_engine, view_features
-from core.training.images import Images
-from core.training.loaders import ImageBatches
-from core.training.pixel_sources import open_pixels, training_images
-from core.training.pixels import FilePixels
-from core.training.read_ahead import ReadAhead
-from core.training.sampling import Shard
+from core.training.loop.allocation import keep_freed_memory
 from core.training.watch import Stopped, Watch
 
 

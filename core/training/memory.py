@@ -9,7 +9,7 @@ import sys
 import psutil
 import torch
 
-from core.training.images import left_in_container
+from core.training.batching.images import left_in_container
 
 KEPT_FREE = 0.05  # of the machine's memory: for the system, the dashboard and the page cache
 

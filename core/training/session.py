@@ -17,10 +17,10 @@ from torch import nn
 
 from core.errors import DarkroomError
 from core.files import append_jsonl, read_jsonl, write_bytes
-from core.training.batches import Batches
+from core.training.batching.batches import Batches
 from core.training.distributed import is_lost_peer
-from core.training.engine import Callbacks, OutOfMemory, Progress, fit
-from core.training.groups import ParameterGroup
+from core.training.loop.engine import Callbacks, OutOfMemory, Progress, fit
+from core.training.models.groups import ParameterGroup
 from core.training.reporting import Report
 from core.training.setup import Setup
 from core.training.tensorboard import EventWriter

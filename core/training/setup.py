@@ -16,11 +16,11 @@ from core.data.manifest import usable
 from core.data.stored import Dataset, open_dataset
 from core.errors import InputError
 from core.preprocess import PreprocessSpec
+from core.training.batching.images import Images
+from core.training.batching.sampling import Shard
 from core.training.distributed import ALONE, Ranks
-from core.training.engine import Recipe
-from core.training.images import Images
+from core.training.loop.engine import Recipe
 from core.training.models import Network, build_network, make_spec
-from core.training.sampling import Shard
 from core.workspace import Workspace
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from core.training.images import Progress
+from core.training.batching.images import Progress
 
 
 @dataclass(frozen=True)

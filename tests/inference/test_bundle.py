@@ -16,8 +16,8 @@ from core.inference.classifier import onnx_forward, open_classifier, softmax
 from core.inference.export import add_onnx, load_network, torch_forward
 from core.inference.parity import compare
 from core.preprocess import read_pixels
+from core.training.backbone.onnx_graph import backbone_graph, join_head
 from core.training.models import Network
-from core.training.onnx_graph import backbone_graph, join_head
 from tests.conftest import Trained
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from core.config import build_config
 from core.jobs import Status
 from core.runs.again import DIVERGED, halved_batch, would_do
-from core.training.faults import Diverged
+from core.training.loop.faults import Diverged
 
 CONFIG = build_config({"optim.learning_rate": 3e-3, "optim.batch_size": 64})
 

@@ -12,7 +12,7 @@ from core.workspace import REPOSITORY
 _PROGRAM = """
 import resource, sys
 import numpy as np
-from core.training.allocation import keep_freed_memory
+from core.training.loop.allocation import keep_freed_memory
 if sys.argv[1] == "keep":
     assert keep_freed_memory()
 for _ in range(3):

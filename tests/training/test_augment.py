@@ -8,11 +8,11 @@ import torch
 from PIL import Image, ImageEnhance, ImageOps
 
 from core.config import AugmentConfig
-from core.training.augment import augment
-from core.training.colour import LUMA, recoloured
-from core.training.draws import NUM_DRAWS, Draw
-from core.training.mixing import Mixture, draw_mixture, mix, mix_labels, pasted_box
-from core.training.policies import (
+from core.training.augmentation.augment import augment
+from core.training.augmentation.colour import LUMA, recoloured
+from core.training.augmentation.draws import NUM_DRAWS, Draw
+from core.training.augmentation.mixing import Mixture, draw_mixture, mix, mix_labels, pasted_box
+from core.training.augmentation.policies import (
     CHANGES,
     RANDAUGMENT,
     apply_policy,

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from core.training.averaging import Average
+from core.training.loop.averaging import Average
 
 
 def _scalar(value: float) -> nn.Linear:

@@ -15,11 +15,11 @@ from PIL import Image
 from core.config import AugmentConfig
 from core.errors import DarkroomError
 from core.preprocess import PreprocessSpec, normalise
-from core.training import pixels
-from core.training.features import compute_features
-from core.training.loaders import ImageBatches, Images, TensorBatches, fits_in_memory
-from core.training.pixels import MemoryPixels, run_ahead
-from core.training.sampling import Shard
+from core.training.backbone.features import compute_features
+from core.training.batching import pixels
+from core.training.batching.loaders import ImageBatches, Images, TensorBatches, fits_in_memory
+from core.training.batching.pixels import MemoryPixels, run_ahead
+from core.training.batching.sampling import Shard
 
 CPU = torch.device("cpu")
 SPEC = PreprocessSpec(16, "squash", "bilinear", (0.4, 0.5, 0.6), (0.2, 0.3, 0.4))

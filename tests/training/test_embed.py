@@ -27,8 +27,8 @@ from core.data.manifest import usable
 from core.data.neighbours import nearest
 from core.files import write_json
 from core.jobs import Status, StatusWriter, request_stop
+from core.training.backbone.feature_store import FeatureStore
 from core.training.embed import SIZE, SMALL_SIZE, Stopped, spec_for, unless_stopped
-from core.training.feature_store import FeatureStore
 from core.workspace import REPOSITORY, Workspace
 from tests.analysing import place_tiny_backbone
 from tests.conftest import ImageFolder

@@ -15,12 +15,12 @@ from torch import Tensor, nn
 
 from core.config import OptimConfig, ScheduleConfig, StopConfig
 from core.errors import DarkroomError
+from core.training.batching.loaders import TensorBatches
+from core.training.batching.sampling import Shard
 from core.training.distributed import ALONE, Ranks, join, leave
-from core.training.engine import Callbacks, Diverged, Progress, Recipe, evaluate, fit, is_complete
-from core.training.groups import ParameterGroup
-from core.training.loaders import TensorBatches
-from core.training.sampling import Shard
-from core.training.totals import READ_EVERY, Tally, Totals
+from core.training.loop.engine import Callbacks, Diverged, Progress, Recipe, evaluate, fit, is_complete
+from core.training.loop.totals import READ_EVERY, Tally, Totals
+from core.training.models.groups import ParameterGroup
 from tests.running import in_two_processes
 
 CPU = torch.device("cpu")

@@ -6,9 +6,9 @@ import pytest
 from torch import nn
 
 from core.config import ModelConfig
-from core.training.groups import ParameterGroup, parameter_groups
 from core.training.models import build_network
 from core.training.models.blank import without_memory
+from core.training.models.groups import ParameterGroup, parameter_groups
 from core.training.models.network import Network
 
 

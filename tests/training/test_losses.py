@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from core.config import OptimConfig
-from core.training.losses import Loss, balanced_weights, build_loss, focal_loss, named_classes
+from core.training.loop.losses import Loss, balanced_weights, build_loss, focal_loss, named_classes
 
 CPU = torch.device("cpu")
 THREE_TO_ONE = torch.tensor([[math.log(3), 0.0]])  # softmax: 3/4 and 1/4

@@ -14,10 +14,10 @@ from torch import nn
 from core.config import AugmentConfig, TrainConfig
 from core.errors import DarkroomError
 from core.preprocess import PreprocessSpec, normalise
-from core.training.features import head_logits
-from core.training.images import Images
+from core.training.backbone.features import head_logits
+from core.training.backbone.read_ahead import ReadAhead
+from core.training.batching.images import Images
 from core.training.materials import Material, Places, feature_material, image_material
-from core.training.read_ahead import ReadAhead
 from core.training.watch import Stopped, Watch
 
 CPU = torch.device("cpu")
@@ -115,7 +115,7 @@ def test_asked_to_stop_it_stops(splits: list[Images], tmp_path: Path) -> None:
 
 
 def test_images_are_decoded_ahead_within_bounds(splits: list[Images], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("core.training.read_ahead.MOST_WAITING", 5 * 16 * 16 * 3)
+    monkeypatch.setattr("core.training.backbone.read_ahead.MOST_WAITING", 5 * 16 * 16 * 3)
     with ReadAhead(splits[:2]) as ahead:
         found = [np.concatenate(list(ahead.batches(images, 8))) for images in splits[:2]]
     for images, pixels in zip(splits, found, strict=False):

@@ -9,9 +9,9 @@ import torch
 from torch import nn
 
 from core.config import OptimConfig
-from core.training.groups import ParameterGroup
-from core.training.muon import FloatMuon, orthogonalised
-from core.training.optimizers import Optimizers
+from core.training.loop.muon import FloatMuon, orthogonalised
+from core.training.loop.optimizers import Optimizers
+from core.training.models.groups import ParameterGroup
 
 
 def _optimizers(model: nn.Module, groups: list[ParameterGroup] | None = None, **optim: Any) -> Optimizers:

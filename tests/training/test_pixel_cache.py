@@ -19,11 +19,11 @@ from PIL import Image
 from core.config import AugmentConfig, RuntimeConfig
 from core.errors import DarkroomError
 from core.preprocess import PreprocessSpec
-from core.training import pixel_cache
-from core.training.images import Images
-from core.training.pixel_cache import CachedPixels, Filled, PixelStore
-from core.training.pixel_sources import open_pixels, training_images
-from core.training.pixels import FilePixels, MemoryPixels
+from core.training.batching import pixel_cache
+from core.training.batching.images import Images
+from core.training.batching.pixel_cache import CachedPixels, Filled, PixelStore
+from core.training.batching.pixel_sources import open_pixels, training_images
+from core.training.batching.pixels import FilePixels, MemoryPixels
 from core.training.watch import Watch
 
 SPEC = PreprocessSpec(16, "squash", "bilinear", (0.4, 0.5, 0.6), (0.2, 0.3, 0.4))

@@ -18,13 +18,13 @@ from core.data.splits import divide
 from core.errors import InputError
 from core.jobs import StatusWriter
 from core.runs.preflight import Forecast
-from core.training import preflight, trial_learning
-from core.training.batches import TensorBatches
-from core.training.engine import Recipe
-from core.training.lr_finder import range_test
-from core.training.pace import Pace, measure_pace
-from core.training.rate_test import rates, read
+from core.training.batching.batches import TensorBatches
+from core.training.loop.engine import Recipe
 from core.training.setup import Setup, set_up
+from core.training.trials import preflight, trial_learning
+from core.training.trials.lr_finder import range_test
+from core.training.trials.pace import Pace, measure_pace
+from core.training.trials.rate_test import rates, read
 from core.workspace import Workspace
 from tests.conftest import write_images
 
@@ -50,7 +50,7 @@ def _setup(home: tuple[Workspace, str], preset: str = "from-scratch", **values: 
 
 @pytest.fixture
 def forecast(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
-    monkeypatch.setattr("core.training.pace.LONG_ENOUGH_S", 0.05)  # no test waits for a steady speed
+    monkeypatch.setattr("core.training.trials.pace.LONG_ENOUGH_S", 0.05)  # no test waits for a steady speed
     monkeypatch.setattr(trial_learning, "LOADED_ALONE_S", 0.05)
 
     with StatusWriter(tmp_path) as status:
@@ -83,7 +83,7 @@ def test_what_cannot_work_is_refused_with_what_would(
 
 
 def _pace_of_small_batches(model: nn.Module, groups: Any, train: Any, val: Any, recipe: Recipe, stop: Any) -> Pace:
-    from core.training.engine import OutOfMemory
+    from core.training.loop.engine import OutOfMemory
 
     if recipe.optim.batch_size > 2:
         raise OutOfMemory(None)
@@ -145,7 +145,7 @@ class _Slow(nn.Module):
 def test_the_pace_is_that_of_the_steps(monkeypatch: pytest.MonkeyPatch) -> None:
     clock = [0.0]
     monkeypatch.setattr("time.perf_counter", lambda: clock[0])
-    monkeypatch.setattr("core.training.pace.LONG_ENOUGH_S", 0.1)
+    monkeypatch.setattr("core.training.trials.pace.LONG_ENOUGH_S", 0.1)
     recipe = Recipe(OptimConfig(batch_size=8), ScheduleConfig(), StopConfig(), device=CPU)
     pace = measure_pace(_Slow(clock), None, _points(80), _points(16, None), recipe, lambda: False)
     assert pace.step_s == pytest.approx(0.002) and pace.warm_up_s == pytest.approx(0.0)

@@ -14,10 +14,10 @@ from core.config import AugmentConfig, build_config, flatten
 from core.data.splits import divide
 from core.preprocess import PreprocessSpec
 from core.runs.previews import previews
-from core.training.contact_sheet import GAP, as_pictures, contact_sheet, first_batch
-from core.training.images import Images
-from core.training.loaders import ImageBatches
-from core.training.previews import VARIANTS, draw, only, switched_on
+from core.training.batching.contact_sheet import GAP, as_pictures, contact_sheet, first_batch
+from core.training.batching.images import Images
+from core.training.batching.loaders import ImageBatches
+from core.training.trials.previews import VARIANTS, draw, only, switched_on
 from tests.conftest import Trained
 from tests.waiting import wait_until
 

@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 
-from core.training.rate_test import has_blown_up, rates, read
+from core.training.trials.rate_test import has_blown_up, rates, read
 
 
 def _curve(steepest: float, noise: float = 0.0) -> list[float]:

@@ -14,8 +14,8 @@ from torch import Tensor, nn
 
 from core.config import OptimConfig, RuntimeConfig, ScheduleConfig, StopConfig
 from core.errors import InputError
-from core.training.engine import Callbacks, OutOfMemory, Progress, Recipe, fit
-from core.training.loaders import TensorBatches
+from core.training.batching.loaders import TensorBatches
+from core.training.loop.engine import Callbacks, OutOfMemory, Progress, Recipe, fit
 
 CPU = torch.device("cpu")
 State = dict[str, Any]

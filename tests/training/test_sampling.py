@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from core.errors import InputError
-from core.training.batches import TensorBatches
-from core.training.sampling import Draws, Order, Shard, seeded
+from core.training.batching.batches import TensorBatches
+from core.training.batching.sampling import Draws, Order, Shard, seeded
 
 CPU = torch.device("cpu")
 

@@ -14,8 +14,8 @@ from core.data.datasets import index_path
 from core.data.splits import divide
 from core.errors import DarkroomError
 from core.files import read_jsonl
-from core.training.batches import TensorBatches
-from core.training.engine import Progress
+from core.training.batching.batches import TensorBatches
+from core.training.loop.engine import Progress
 from core.training.reporting import Silent
 from core.training.session import Checkpoint, Session
 from core.training.setup import Setup, set_up

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import nn
 
-from core.training.threads import MOST_FOR_ONE, worthwhile_threads
+from core.training.loop.threads import MOST_FOR_ONE, worthwhile_threads
 
 
 @pytest.fixture(autouse=True)

@@ -7,8 +7,8 @@ from dataclasses import replace
 from core.architectures import OFFLINE, OWN, TIMM
 from core.config import ModelConfig, PreprocessConfig
 from core.preprocess import PreprocessSpec
-from core.training.groups import parameter_groups
 from core.training.models import own, timm_nets, torchvision_nets
+from core.training.models.groups import parameter_groups
 from core.training.models.network import HALF, Architecture, Loaded, Network, Scaling
 from core.training.models.timm_nets import offline_weights_file
 from core.training.models.weights import load_saved

@@ -7,16 +7,16 @@ from typing import Any
 
 from torch import nn
 
-from core.training.batches import Batches
+from core.training.batching.batches import Batches
 from core.training.distributed import ALONE, Ranks
-from core.training.faults import Diverged, OutOfMemory
-from core.training.fitting import Fitting
-from core.training.groups import ParameterGroup
-from core.training.numerics import numerical_mode
-from core.training.progress import Progress
-from core.training.recipe import Callbacks, Recipe
-from core.training.threads import worthwhile_threads
-from core.training.validation import evaluate
+from core.training.loop.faults import Diverged, OutOfMemory
+from core.training.loop.fitting import Fitting
+from core.training.loop.numerics import numerical_mode
+from core.training.loop.progress import Progress
+from core.training.loop.recipe import Callbacks, Recipe
+from core.training.loop.threads import worthwhile_threads
+from core.training.loop.validation import evaluate
+from core.training.models.groups import ParameterGroup
 
 __all__ = ["Callbacks", "Diverged", "OutOfMemory", "Progress", "Recipe", "evaluate", "fit", "is_complete"]
 

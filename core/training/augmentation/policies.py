@@ -16,9 +16,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from core.training.colour import recoloured
-from core.training.draws import Draw
-from core.training.geometry import warp
+from core.training.augmentation.colour import recoloured
+from core.training.augmentation.draws import Draw
+from core.training.augmentation.geometry import warp
 
 CHANGES = (
     *("identity", "shear_across", "shear_down", "shift_across", "shift_down", "rotate"),

@@ -1,4 +1,4 @@
-"""Which random number of an image decides what; each is uniform in 0..1. See `core.training.sampling.Draws`."""
+"""Which random number of an image decides what; each is uniform in 0..1. See `batching.sampling.Draws`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Program: try a run before it starts and forecast time, memory and disk. `python -m core.training.preflight FOLDER`
+"""Program: try a run before it starts, forecast time, memory, disk. `python -m core.training.trials.preflight FOLDER`
 
 What the run would do is done with a few of its images: decode, learn for some seconds, validate, export, classify.
 Each part is timed and counted up to the whole. See `core.runs.preflight` for the answer.
@@ -20,9 +20,9 @@ from core.jobs import StatusWriter
 from core.runs.preflight import Forecast
 from core.training.memory import free_bytes, peak_bytes
 from core.training.setup import Setup
-from core.training.trial import run_trial, watch_of
-from core.training.trial_finish import Finish, try_finish
-from core.training.trial_learning import Learning, try_learning
+from core.training.trials.trial import run_trial, watch_of
+from core.training.trials.trial_finish import Finish, try_finish
+from core.training.trials.trial_learning import Learning, try_learning
 from core.wording import bytes_size, duration
 
 LONG_S = 3600.0

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from core.config import OptimConfig
 from core.training.distributed import Ranks
-from core.training.faults import Diverged
+from core.training.loop.faults import Diverged
 
 READ_EVERY = 16  # steps; each reading makes the CPU wait for a GPU, or for the other processes
 EXPLODED = 100.0  # times the loss of guessing, or of the first step where that was worse

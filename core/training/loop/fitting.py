@@ -11,20 +11,20 @@ from torch import nn
 
 from core.errors import InputError
 from core.schedule import factor
-from core.training.averaging import Average
-from core.training.batches import Batches
-from core.training.boundaries import all_random_states, set_random_state, share
+from core.training.batching.batches import Batches
 from core.training.distributed import Ranks
-from core.training.faults import OutOfMemory, is_out_of_memory
-from core.training.groups import ParameterGroup
-from core.training.losses import build_loss
-from core.training.numerics import choose_numerics, compile_model
-from core.training.optimizers import Optimizers, group_parameters, learns
-from core.training.progress import Progress, make_row
-from core.training.recipe import Callbacks, Recipe
-from core.training.stepping import NoMemory, Step, Stepper
-from core.training.totals import Tally, Totals
-from core.training.validation import evaluate
+from core.training.loop.averaging import Average
+from core.training.loop.boundaries import all_random_states, set_random_state, share
+from core.training.loop.faults import OutOfMemory, is_out_of_memory
+from core.training.loop.losses import build_loss
+from core.training.loop.numerics import choose_numerics, compile_model
+from core.training.loop.optimizers import Optimizers, group_parameters, learns
+from core.training.loop.progress import Progress, make_row
+from core.training.loop.recipe import Callbacks, Recipe
+from core.training.loop.stepping import NoMemory, Step, Stepper
+from core.training.loop.totals import Tally, Totals
+from core.training.loop.validation import evaluate
+from core.training.models.groups import ParameterGroup
 
 STATE_VERSION = 2  # of a checkpoint; 1 knew only ends of epochs
 

@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 
 from core.config import AugmentConfig
-from core.training.draws import Draw
-from core.training.geometry import spread
+from core.training.augmentation.draws import Draw
+from core.training.augmentation.geometry import spread
 
 LUMA = (0.299, 0.587, 0.114)  # how bright red, green and blue look: ITU-R BT.601, as Pillow and torchvision
 # From RGB to brightness and two axes of colour (FCC NTSC, 1953); a turn of those two is a change of hue.

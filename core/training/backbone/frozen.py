@@ -58,8 +58,8 @@ def _made_anew(ws: Workspace, root: Path, paths: list[str], spec: PreprocessSpec
     import torch
 
     from core.config import ModelConfig
-    from core.training.features import fastest_engine
-    from core.training.loaders import Images
+    from core.training.backbone.features import fastest_engine
+    from core.training.batching.loaders import Images
     from core.training.models import build_network
 
     some = _readable(root, paths, spec)

@@ -9,13 +9,13 @@ import torch
 from torch import Tensor
 
 from core.config import AugmentConfig
-from core.training.augment import augment
-from core.training.batches import Batches, OrderedBatches, TensorBatches
-from core.training.draws import NUM_DRAWS
-from core.training.images import DECODE_THREADS, Images, Progress, fits_in_memory
-from core.training.mixing import draw_mixture, mix, mix_labels
-from core.training.pixels import FilePixels, MemoryPixels, Pixels, run_ahead
-from core.training.sampling import Draws, Order, Sampler, Shard, seeded
+from core.training.augmentation.augment import augment
+from core.training.augmentation.draws import NUM_DRAWS
+from core.training.augmentation.mixing import draw_mixture, mix, mix_labels
+from core.training.batching.batches import Batches, OrderedBatches, TensorBatches
+from core.training.batching.images import DECODE_THREADS, Images, Progress, fits_in_memory
+from core.training.batching.pixels import FilePixels, MemoryPixels, Pixels, run_ahead
+from core.training.batching.sampling import Draws, Order, Sampler, Shard, seeded
 
 __all__ = [
     "DECODE_THREADS",

@@ -9,7 +9,7 @@ from PIL import Image
 from torch import Tensor
 
 from core.preprocess import PreprocessSpec
-from core.training.loaders import ImageBatches
+from core.training.batching.loaders import ImageBatches
 
 GAP = 4  # pixels between pictures
 LEAST_SIDE, MOST_SIDE = 64, 192  # of a picture on the sheet, pixels

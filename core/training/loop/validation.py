@@ -9,10 +9,10 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from core.training.batches import Batches
+from core.training.batching.batches import Batches
 from core.training.distributed import ALONE, Ranks
-from core.training.numerics import PLAIN, Numerics
-from core.training.totals import Totals
+from core.training.loop.numerics import PLAIN, Numerics
+from core.training.loop.totals import Totals
 
 
 def evaluate(

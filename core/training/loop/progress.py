@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from core.config import OptimConfig, ScheduleConfig, StopConfig
 from core.errors import DarkroomError
-from core.training.totals import Totals
+from core.training.loop.totals import Totals
 
 
 @dataclass

@@ -1,6 +1,6 @@
-"""Program: try rising learning rates on a run's own images. `python -m core.training.lr_finder FOLDER`
+"""Program: try rising learning rates on a run's own images. `python -m core.training.trials.lr_finder FOLDER`
 
-One step at each rate, from very low on, until the loss blows up; how that is read is in `core.training.rate_test`.
+One step at each rate, from very low on, until the loss blows up; how that is read is in `rate_test`.
 Nothing is kept of what the network learned. See `core.runs.lr_search` for the answer.
 """
 
@@ -17,20 +17,20 @@ from torch import Tensor, nn
 
 from core.jobs import StatusWriter
 from core.runs.lr_search import LrCurve
-from core.training.batches import Batches, TensorBatches
+from core.training.backbone.features import compute_features, fastest_engine
+from core.training.batching.batches import Batches, TensorBatches
 from core.training.distributed import ALONE
-from core.training.engine import Recipe
-from core.training.features import compute_features, fastest_engine
-from core.training.groups import ParameterGroup, parameter_groups
-from core.training.losses import build_loss
+from core.training.loop.engine import Recipe
+from core.training.loop.losses import build_loss
+from core.training.loop.numerics import choose_numerics
+from core.training.loop.optimizers import Optimizers, group_parameters, learns
+from core.training.loop.stepping import Stepper
 from core.training.materials import Places, image_material
 from core.training.models import Network
-from core.training.numerics import choose_numerics
-from core.training.optimizers import Optimizers, group_parameters, learns
-from core.training.rate_test import has_blown_up, rates, read
+from core.training.models.groups import ParameterGroup, parameter_groups
 from core.training.setup import Setup
-from core.training.stepping import Stepper
-from core.training.trial import run_trial, watch_of
+from core.training.trials.rate_test import has_blown_up, rates, read
+from core.training.trials.trial import run_trial, watch_of
 from core.training.watch import Stopped, Watch
 
 MOST_PIXELS = 60_000_000  # of the images tried on: all of CIFAR-10 at 32 px, 1,200 photos at 224 px

@@ -9,7 +9,7 @@ from types import TracebackType
 
 import numpy as np
 
-from core.training.images import DECODE_THREADS, Images
+from core.training.batching.images import DECODE_THREADS, Images
 
 MOST_WAITING = 2**30  # bytes of decoded images that may wait
 

@@ -24,8 +24,8 @@ from torch import Tensor
 
 from core.files import write_bytes
 from core.preprocess import PreprocessSpec
-from core.training.images import DECODE_THREADS, Images, Progress
-from core.training.pixels import FilePixels, run_ahead
+from core.training.batching.images import DECODE_THREADS, Images, Progress
+from core.training.batching.pixels import FilePixels, run_ahead
 
 PART_BYTES = 48 * 2**20  # a few seconds of decoding: what a kill can lose
 LEFT_FREE = 2 * 2**30  # bytes of the disk that the cache leaves to others
@@ -159,7 +159,7 @@ class PixelStore:
 
 
 class CachedPixels:
-    """Pixels by way of memory-mapped files, gathered in a thread ahead of use; see `core.training.pixels.Pixels`."""
+    """Pixels by way of memory-mapped files, gathered in a thread ahead of use; see `pixels.Pixels`."""
 
     def __init__(self, images: Images, parts: list[np.memmap], place: np.ndarray, num_workers: int) -> None:
         self.size = images.spec.size

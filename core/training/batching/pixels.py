@@ -15,7 +15,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from core.errors import DarkroomError
-from core.training.images import Images, Progress
+from core.training.batching.images import Images, Progress
 
 T = TypeVar("T")
 MANY = 500  # images from which starting processes to decode them pays

@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from core.config import AugmentConfig
-from core.training.draws import Draw
+from core.training.augmentation.draws import Draw
 
 MOST_OBLONG = 4 / 3  # of a crop's sides, as Szegedy et al. 2015 and torchvision's RandomResizedCrop
 

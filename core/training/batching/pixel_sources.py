@@ -11,10 +11,10 @@ import numpy as np
 from core.config import AugmentConfig, RuntimeConfig
 from core.errors import DarkroomError, ImageReadError
 from core.preprocess import PreprocessSpec, open_image
+from core.training.batching.images import Images, fits_in_memory
+from core.training.batching.pixel_cache import CachedPixels, PixelStore
+from core.training.batching.pixels import FilePixels, MemoryPixels, Pixels
 from core.training.distributed import ALONE, Ranks
-from core.training.images import Images, fits_in_memory
-from core.training.pixel_cache import CachedPixels, PixelStore
-from core.training.pixels import FilePixels, MemoryPixels, Pixels
 from core.training.watch import Stopped, Watch
 from core.wording import count
 
@@ -47,7 +47,7 @@ def open_pixels(
     Args:
         splits: name (for messages), images as they would best be kept, and the spec to fall back to where those
             would not fit in memory but smaller ones do.
-        cache: the folder of decoded images; see `core.training.pixel_cache`.
+        cache: the folder of decoded images; see `core.training.batching.pixel_cache`.
 
     Raises:
         Stopped: asked to.

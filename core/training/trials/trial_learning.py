@@ -10,17 +10,17 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from core.training.batches import Batches, TensorBatches
-from core.training.engine import Diverged, OutOfMemory
-from core.training.features import compute_features, fastest_engine
-from core.training.groups import ParameterGroup, parameter_groups
-from core.training.images import Images, fits_in_memory
+from core.training.backbone.features import compute_features, fastest_engine
+from core.training.batching.batches import Batches, TensorBatches
+from core.training.batching.images import Images, fits_in_memory
+from core.training.batching.pixel_sources import training_images
+from core.training.loop.engine import Diverged, OutOfMemory
 from core.training.materials import Places, image_material
 from core.training.models import Network
-from core.training.pace import Pace, measure_pace
-from core.training.pixel_sources import training_images
+from core.training.models.groups import ParameterGroup, parameter_groups
 from core.training.session import CHECKPOINT_EVERY_S, MOST_OF_THE_TIME
 from core.training.setup import Setup
+from core.training.trials.pace import Pace, measure_pace
 from core.training.watch import Watch
 
 SAMPLE_PIXELS = 4_000_000  # of a sample of training images: 4,000 of 32 px, 80 of 224 px

@@ -8,7 +8,7 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from core.training.sampling import Draws, Order, Sampler, Shard
+from core.training.batching.sampling import Draws, Order, Sampler, Shard
 
 
 class Batches(Protocol):

@@ -1,4 +1,4 @@
-"""Program: draw what augmentation does to some images. `python -m core.training.previews FOLDER`
+"""Program: draw what augmentation does to some images. `python -m core.training.trials.previews FOLDER`
 
 For each change that is switched on, and for all together, a sheet: a row an image, first as it is. The changes are made
 by the very code that training uses. See `core.runs.previews` for who asks.
@@ -16,13 +16,13 @@ import torch
 from core.config import AugmentConfig
 from core.files import write_bytes
 from core.jobs import StatusWriter
-from core.training.contact_sheet import as_pictures, contact_sheet
-from core.training.images import Images
-from core.training.loaders import ImageBatches
-from core.training.pixel_sources import training_images
-from core.training.pixels import MemoryPixels
+from core.training.batching.contact_sheet import as_pictures, contact_sheet
+from core.training.batching.images import Images
+from core.training.batching.loaders import ImageBatches
+from core.training.batching.pixel_sources import training_images
+from core.training.batching.pixels import MemoryPixels
 from core.training.setup import Setup
-from core.training.trial import run_trial
+from core.training.trials.trial import run_trial
 
 VARIANTS = 5  # changed copies of each image
 _ASIDE = ("views", "policy_strength")  # no changes by themselves

@@ -11,13 +11,13 @@ import torch
 from torch import Tensor, nn
 
 from core.config import OptimConfig
-from core.training.averaging import Average
-from core.training.boundaries import Boundary
 from core.training.distributed import Ranks
-from core.training.faults import is_out_of_memory
-from core.training.losses import Loss, named_classes
-from core.training.numerics import Numerics
-from core.training.optimizers import Optimizers
+from core.training.loop.averaging import Average
+from core.training.loop.boundaries import Boundary
+from core.training.loop.faults import is_out_of_memory
+from core.training.loop.losses import Loss, named_classes
+from core.training.loop.numerics import Numerics
+from core.training.loop.optimizers import Optimizers
 
 
 class NoMemory(Exception):

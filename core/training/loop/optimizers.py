@@ -9,8 +9,8 @@ import torch
 from torch import Tensor, nn
 
 from core.config import OptimConfig
-from core.training.groups import ParameterGroup
-from core.training.muon import FloatMuon
+from core.training.loop.muon import FloatMuon
+from core.training.models.groups import ParameterGroup
 
 
 class Optimizers:

@@ -11,9 +11,9 @@ from typing import Any
 import torch
 from torch import nn
 
-from core.training.batches import Batches
-from core.training.engine import Callbacks, Recipe, fit
-from core.training.groups import ParameterGroup
+from core.training.batching.batches import Batches
+from core.training.loop.engine import Callbacks, Recipe, fit
+from core.training.models.groups import ParameterGroup
 
 WARM_UP = 3  # steps: memory is taken and kernels are chosen in the first ones
 LONG_ENOUGH_S, MOST_S = 4.0, 60.0

@@ -11,10 +11,10 @@ import torch
 from torch import Tensor
 
 from core.config import AugmentConfig
-from core.training.colour import jitter
-from core.training.draws import Draw
-from core.training.geometry import move, spread, unit
-from core.training.policies import apply_policy
+from core.training.augmentation.colour import jitter
+from core.training.augmentation.draws import Draw
+from core.training.augmentation.geometry import move, spread, unit
+from core.training.augmentation.policies import apply_policy
 
 # Of the rectangle: share of the area, and how oblong. Zhong et al. 2017, as torchvision's RandomErasing.
 ERASED_AREA, ERASED_ASPECT = (0.02, 0.33), 3.3
@@ -27,7 +27,7 @@ def augment(
     size: int | None = None,
     blank: tuple[float, float, float] = (0.5, 0.5, 0.5),
 ) -> Tensor:
-    """Each image changed as its row of `draws` says; MixUp and CutMix are in `core.training.mixing`.
+    """Each image changed as its row of `draws` says; MixUp and CutMix are in `core.training.augmentation.mixing`.
 
     Args:
         images: (N, 3, S, S), uint8 0..255 or float 0..1.

@@ -1,0 +1,6 @@
+"""A frozen backbone as a function from images to features.
+
+`features` computes them once, on the fastest engine that agrees with torch; `onnx_graph` makes that engine's graph and
+`read_ahead` decodes images meanwhile. `frozen` is the offline backbone that the data room uses, without torch once it
+was exported, and `feature_store` keeps its features by content.
+"""
