@@ -16,7 +16,9 @@ import psutil
 from core import jobs
 from core.config import PRESETS, TrainConfig, build_config, knobs
 from core.errors import InputError
-from core.runs import launch, lr_search, preflight, store
+from core.runs import launch, store
+from core.runs.lr_search import LR_SEARCH
+from core.runs.preflight import PREFLIGHT, Forecast
 from core.terminal import progress_line, say
 from core.wording import bytes_size, duration
 from core.workspace import Workspace
@@ -72,7 +74,7 @@ def _train(options: argparse.Namespace) -> Result:
     else:
         config, division = _chosen(workspace, options)
         if options.preflight:
-            forecast = _awaited(lambda again: preflight.preflight(workspace, config, division, again))
+            forecast = _awaited(lambda again: PREFLIGHT.ask(workspace, config, division, again))
             _say_forecast(options, forecast)
             if forecast.refusals:
                 raise InputError(" ".join(forecast.refusals))
@@ -87,7 +89,7 @@ def _train(options: argparse.Namespace) -> Result:
 def _preflight(options: argparse.Namespace) -> Result:
     workspace = Workspace.default()
     config, division = _chosen(workspace, options)
-    forecast = _awaited(lambda again: preflight.preflight(workspace, config, division, again))
+    forecast = _awaited(lambda again: PREFLIGHT.ask(workspace, config, division, again))
     _say_forecast(options, forecast)
     result = {"dataset": config.data.dataset} | asdict(forecast)
     if forecast.refusals:
@@ -96,7 +98,7 @@ def _preflight(options: argparse.Namespace) -> Result:
     return result, 0
 
 
-def _say_forecast(options: argparse.Namespace, forecast: preflight.Forecast) -> None:
+def _say_forecast(options: argparse.Namespace, forecast: Forecast) -> None:
     slower = {"loader": "loading holds it up", "compute": "the network holds it up"}[forecast.bound]
     say(
         options,
@@ -111,7 +113,7 @@ def _say_forecast(options: argparse.Namespace, forecast: preflight.Forecast) -> 
 def _find_lr(options: argparse.Namespace) -> Result:
     workspace = Workspace.default()
     config, division = _chosen(workspace, options)
-    curve = _awaited(lambda again: lr_search.lr_search(workspace, config, division, again))
+    curve = _awaited(lambda again: LR_SEARCH.ask(workspace, config, division, again))
     say(options, curve.note)
     return {"dataset": config.data.dataset} | asdict(curve), 0
 

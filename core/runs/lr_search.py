@@ -7,12 +7,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from core import jobs
 from core.config import OptimConfig, ScheduleConfig, StopConfig, TrainConfig
-from core.runs.trials import Divided, ask, cancel, progress, trial_folder
-from core.workspace import Workspace
-
-KIND, PROGRAM = "lr-searches", "core.training.trials.lr_finder"
+from core.runs.trials import Trial
 
 
 @dataclass(frozen=True)
@@ -34,29 +30,11 @@ class LrCurve:
     note: str
 
 
-def lr_search(workspace: Workspace, config: TrainConfig, divided: Divided, again: bool = False) -> LrCurve | None:
-    """The curve, or None while the helper is at work; the first call for these settings and images starts it.
-
-    Raises:
-        DarkroomError: the helper failed; `InputError` where the settings cannot be used at all.
-    """
-    wanted = _asked(config)
-    answer = ask(trial_folder(workspace, KIND, wanted, divided), PROGRAM, wanted, divided, again)
-    return None if answer is None else LrCurve(**answer)
-
-
-def lr_search_progress(workspace: Workspace, config: TrainConfig, divided: Divided) -> jobs.Status | None:
-    """How far the helper is; None where none was started."""
-    return progress(trial_folder(workspace, KIND, _asked(config), divided))
-
-
-def cancel_lr_search(workspace: Workspace, config: TrainConfig, divided: Divided) -> None:
-    """Ask the helper to end."""
-    cancel(trial_folder(workspace, KIND, _asked(config), divided))
-
-
 def _asked(config: TrainConfig) -> TrainConfig:
     """The settings without those the search does not depend on, so that its answer stays when they are changed."""
     blank = OptimConfig()
     optim = config.optim.model_copy(update={"learning_rate": blank.learning_rate, "epochs": blank.epochs})
     return config.model_copy(update={"optim": optim, "schedule": ScheduleConfig(), "stop": StopConfig()})
+
+
+LR_SEARCH = Trial("lr-searches", "core.training.trials.lr_finder", lambda answer, _: LrCurve(**answer), asked=_asked)

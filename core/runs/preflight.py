@@ -8,12 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from core import jobs
-from core.config import TrainConfig
-from core.runs.trials import Divided, ask, cancel, progress, trial_folder
-from core.workspace import Workspace
-
-KIND, PROGRAM = "preflights", "core.training.trials.preflight"
+from core.runs.trials import Trial
 
 
 @dataclass(frozen=True)
@@ -52,24 +47,4 @@ class Forecast:
     advice: list[str]
 
 
-def preflight(workspace: Workspace, config: TrainConfig, divided: Divided, again: bool = False) -> Forecast | None:
-    """The forecast, or None while the helper measures; the first call for these settings and images starts it.
-
-    Args:
-        again: measure anew, for instance after making room.
-
-    Raises:
-        DarkroomError: the helper failed; `InputError` where the settings cannot be used at all.
-    """
-    answer = ask(trial_folder(workspace, KIND, config, divided), PROGRAM, config, divided, again)
-    return None if answer is None else Forecast(**answer)
-
-
-def preflight_progress(workspace: Workspace, config: TrainConfig, divided: Divided) -> jobs.Status | None:
-    """How far the helper is; None where none was started."""
-    return progress(trial_folder(workspace, KIND, config, divided))
-
-
-def cancel_preflight(workspace: Workspace, config: TrainConfig, divided: Divided) -> None:
-    """Ask the helper to end."""
-    cancel(trial_folder(workspace, KIND, config, divided))
+PREFLIGHT = Trial("preflights", "core.training.trials.preflight", lambda answer, _: Forecast(**answer))

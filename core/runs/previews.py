@@ -11,12 +11,9 @@ from typing import Any
 
 import pandas as pd
 
-from core import jobs
 from core.config import DataConfig, ModelConfig, RuntimeConfig, TrainConfig
-from core.runs.trials import Divided, ask, cancel, progress, trial_folder
-from core.workspace import Workspace
+from core.runs.trials import Trial
 
-KIND, PROGRAM = "previews", "core.training.trials.previews"
 NUM_IMAGES = 4
 
 
@@ -44,34 +41,6 @@ class _Few:
         return self.version
 
 
-def previews(workspace: Workspace, config: TrainConfig, divided: Divided, again: bool = False) -> list[Preview] | None:
-    """The pictures, all together first, or None while the helper draws; the first call for these settings starts it.
-
-    Args:
-        again: draw anew, as after a failure.
-
-    Raises:
-        DarkroomError: the helper failed; `InputError` where the settings cannot be used at all.
-    """
-    folder, asked = _folder(workspace, config, divided), _what_matters(config)
-    answer = ask(folder, PROGRAM, asked, _Few(_some(divided.manifest), divided.about()), again)
-    return None if answer is None else [Preview(one["change"], folder / one["file"]) for one in answer["pictures"]]
-
-
-def previews_progress(workspace: Workspace, config: TrainConfig, divided: Divided) -> jobs.Status | None:
-    """How far the helper is; None where none was started."""
-    return progress(_folder(workspace, config, divided))
-
-
-def cancel_previews(workspace: Workspace, config: TrainConfig, divided: Divided) -> None:
-    """Ask the helper to end."""
-    cancel(_folder(workspace, config, divided))
-
-
-def _folder(workspace: Workspace, config: TrainConfig, divided: Divided) -> Path:
-    return trial_folder(workspace, KIND, _what_matters(config), divided)
-
-
 def _what_matters(config: TrainConfig) -> TrainConfig:
     """The settings that a picture depends on; a change to any other must not draw it anew."""
     return TrainConfig(
@@ -88,3 +57,12 @@ def _some(manifest: pd.DataFrame) -> pd.DataFrame:
     train = manifest[(manifest["split"] == "train") & manifest["error"].isna()]
     turn = train.groupby("label").cumcount()
     return train.loc[turn.sort_values(kind="stable").index[:NUM_IMAGES]]
+
+
+PREVIEWS = Trial(
+    "previews",
+    "core.training.trials.previews",
+    lambda answer, folder: [Preview(one["change"], folder / one["file"]) for one in answer["pictures"]],
+    asked=_what_matters,
+    given=lambda divided: _Few(_some(divided.manifest), divided.about()),
+)

@@ -8,8 +8,10 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Generic, Protocol, TypeVar
 
 import pandas as pd
 
@@ -21,6 +23,7 @@ from core.workspace import Workspace
 
 REQUEST, MANIFEST, RESULT = "request.json", "manifest.parquet", "result.json"
 MOST_KEPT = 30
+Answer = TypeVar("Answer")
 
 
 class Divided(Protocol):
@@ -30,6 +33,50 @@ class Divided(Protocol):
     def manifest(self) -> pd.DataFrame: ...
 
     def about(self) -> dict[str, Any]: ...
+
+
+@dataclass(frozen=True)
+class Trial(Generic[Answer]):
+    """One kind of trial.
+
+    Attributes:
+        name: of its folder in the cache.
+        program: the helper, as for `ask`.
+        read: the answer as callers want it, from what the helper left and the folder it is in.
+        asked: the settings without those the answer does not depend on, so that it stays when they are changed.
+        given: what of the dataset the helper needs.
+    """
+
+    name: str
+    program: str
+    read: Callable[[dict[str, Any], Path], Answer]
+    asked: Callable[[TrainConfig], TrainConfig] = lambda config: config
+    given: Callable[[Divided], Divided] = lambda divided: divided
+
+    def ask(self, workspace: Workspace, config: TrainConfig, divided: Divided, again: bool = False) -> Answer | None:
+        """The answer, or None while the helper is at work; the first call for these settings and images starts it.
+
+        Args:
+            again: find it anew, as after a failure.
+
+        Raises:
+            DarkroomError: the helper failed; `InputError` where the settings cannot be used at all.
+        """
+        folder = self.folder(workspace, config, divided)
+        answer = ask(folder, self.program, self.asked(config), self.given(divided), again)
+        return None if answer is None else self.read(answer, folder)
+
+    def progress(self, workspace: Workspace, config: TrainConfig, divided: Divided) -> jobs.Status | None:
+        """How far the helper is; None where none was started."""
+        return progress(self.folder(workspace, config, divided))
+
+    def cancel(self, workspace: Workspace, config: TrainConfig, divided: Divided) -> None:
+        """Ask the helper to end."""
+        cancel(self.folder(workspace, config, divided))
+
+    def folder(self, workspace: Workspace, config: TrainConfig, divided: Divided) -> Path:
+        """Where the trial is; it may not exist yet."""
+        return trial_folder(workspace, self.name, self.asked(config), divided)
 
 
 def trial_folder(workspace: Workspace, kind: str, config: TrainConfig, divided: Divided) -> Path:

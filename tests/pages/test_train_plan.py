@@ -15,9 +15,9 @@ from core.config import PRESETS, TrainConfig, build_config
 from core.data.datasets import Dataset, index_path
 from core.data.splits import divide
 from core.files import write_json
-from core.runs import lr_search, preflight, previews
-from core.runs.lr_search import LrCurve
-from core.runs.preflight import Forecast
+from core.runs.lr_search import LR_SEARCH, LrCurve
+from core.runs.preflight import PREFLIGHT, Forecast
+from core.runs.previews import PREVIEWS
 from core.runs.store import EVENTS, FIRST_BATCH, FIRST_LABELS, LOADED, Run, create_run
 from core.runs.trials import RESULT, trial_folder
 from core.workspace import Workspace
@@ -54,7 +54,7 @@ def photos(workspace: Workspace, image_folder: ImageFolder) -> Dataset:
 def test_a_forecast_is_shown_for_the_settings_it_is_of(
     workspace: Workspace, photos: Dataset, open_page: OpenPage
 ) -> None:
-    _answered(workspace, preflight.KIND, _planned(photos), asdict(FORECAST))
+    _answered(workspace, PREFLIGHT.name, _planned(photos), asdict(FORECAST))
     app = open_page("train", dataset=photos.id)
     figures = {one.label: one.value for one in app.metric}
     assert figures == {"Total time": "2 min 14 s", "Images a second": "812", "Memory": "1.8 GB", "Disk": "52 MB"}
@@ -67,7 +67,7 @@ def test_a_forecast_is_shown_for_the_settings_it_is_of(
 
 def test_a_refusal_and_a_failure_are_said(workspace: Workspace, photos: Dataset, open_page: OpenPage) -> None:
     refused = asdict(FORECAST) | {"refusals": ["It needs 30 GB of memory where 6.1 GB are free."], "batch_size": 32}
-    folder = _answered(workspace, preflight.KIND, _planned(photos), refused | {"accumulate": 1})
+    folder = _answered(workspace, PREFLIGHT.name, _planned(photos), refused | {"accumulate": 1})
     app = open_page("train", dataset=photos.id)
     assert "It needs 30 GB of memory" in app.main.error[0].value.replace("\\", "")
     write_json(folder / jobs.STATUS, asdict(jobs.Status("failed", "The disk is full.")))
@@ -78,7 +78,7 @@ def test_a_refusal_and_a_failure_are_said(workspace: Workspace, photos: Dataset,
 def test_a_found_learning_rate_is_taken_into_the_form(
     workspace: Workspace, photos: Dataset, open_page: OpenPage
 ) -> None:
-    _answered(workspace, lr_search.KIND, lr_search._asked(_planned(photos)), asdict(CURVE))
+    _answered(workspace, LR_SEARCH.name, LR_SEARCH.asked(_planned(photos)), asdict(CURVE))
     app = open_page("train", dataset=photos.id, plan="Learning rate")
     assert "The loss falls fastest at about 2e-03." in texts(app) and len(app.get("plotly_chart")) == 2
     _button(app, "Use 0.002").click().run()
@@ -112,8 +112,8 @@ def test_changes_are_drawn_on_the_images_themselves(workspace: Workspace, photos
     )
     folder = _answered(
         workspace,
-        previews.KIND,
-        previews._what_matters(config),
+        PREVIEWS.name,
+        PREVIEWS.asked(config),
         {"pictures": [{"change": "augment.rotate_degrees", "file": "rotated.png"}]},
     )
     Image.new("RGB", (64, 32)).save(folder / "rotated.png")

@@ -15,7 +15,7 @@ from core import jobs
 from core.config import TrainConfig, build_config
 from core.errors import DarkroomError, InputError
 from core.files import read_json, write_json
-from core.runs.lr_search import _asked
+from core.runs.lr_search import LR_SEARCH
 from core.runs.trials import MANIFEST, MOST_KEPT, REQUEST, RESULT, ask, cancel, progress, trial_folder
 from core.workspace import Workspace
 from tests.waiting import wait_until
@@ -73,7 +73,7 @@ def test_other_settings_and_another_version_of_the_dataset_are_other_trials(work
 
 def test_a_rate_that_is_taken_over_does_not_ask_for_a_new_search(workspace: Workspace) -> None:
     before, after = _config(), _config(optim__learning_rate=0.02, optim__epochs=5, stop__patience=2)
-    assert _asked(before) == _asked(after) != _asked(_config(optim__batch_size=64))
+    assert LR_SEARCH.asked(before) == LR_SEARCH.asked(after) != LR_SEARCH.asked(_config(optim__batch_size=64))
 
 
 def test_failures_are_told_until_asked_again(workspace: Workspace) -> None:

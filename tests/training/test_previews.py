@@ -13,7 +13,7 @@ from PIL import Image
 from core.config import AugmentConfig, build_config, flatten
 from core.data.splits import divide
 from core.preprocess import PreprocessSpec
-from core.runs.previews import previews
+from core.runs.previews import PREVIEWS
 from core.training.batching.contact_sheet import GAP, as_pictures, contact_sheet, first_batch
 from core.training.batching.images import Images
 from core.training.batching.loaders import ImageBatches
@@ -83,11 +83,11 @@ def test_the_helper_draws_previews_of_a_dataset(trained: Trained, monkeypatch: p
     values = flatten(trained.run.config) | {"augment.cutmix": 1.0, "augment.rotate_degrees": 30.0}
     config = build_config(values, "from-scratch")
     divided = divide(trained.workspace, config)
-    assert previews(trained.workspace, config, divided) is None
-    wait_until(lambda: previews(trained.workspace, config, divided) is not None, "the previews", 120)
-    found = previews(trained.workspace, config, divided)
+    assert PREVIEWS.ask(trained.workspace, config, divided) is None
+    wait_until(lambda: PREVIEWS.ask(trained.workspace, config, divided) is not None, "the previews", 120)
+    found = PREVIEWS.ask(trained.workspace, config, divided)
     assert found is not None and [one.change for one in found][0] == "all"
     assert {"augment.rotate_degrees", "augment.cutmix"} < {one.change for one in found}
     assert Image.open(found[0].picture).size[0] > 6 * 64
     other = build_config(values | {"optim.learning_rate": 0.02}, "from-scratch")  # changes no picture
-    assert previews(trained.workspace, other, divided) == found
+    assert PREVIEWS.ask(trained.workspace, other, divided) == found

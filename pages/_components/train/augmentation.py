@@ -7,12 +7,12 @@ from pathlib import Path
 import streamlit as st
 
 from core.config import flatten, knobs, switched_on
-from core.runs.previews import Preview, cancel_previews, previews, previews_progress
+from core.runs.previews import PREVIEWS, Preview
 from core.wording import significant
 from pages._components.guard import guarded
 from pages._components.text import escape
 from pages._components.train.planned import Planned
-from pages._components.train.trial import Trial, draw_trial
+from pages._components.train.trial import Offer, draw_trial
 
 
 def draw(planned: Planned) -> None:
@@ -27,7 +27,7 @@ def draw(planned: Planned) -> None:
         return
     st.markdown(f"Switched on: {escape(', '.join(_named(change, planned) for change in changes))}.")
     with guarded():
-        draw_trial(planned, _TRIAL)
+        draw_trial(planned, _OFFER)
 
 
 def _pictures(planned: Planned, drawn: list[Preview]) -> None:
@@ -52,6 +52,4 @@ def _picture(path: str, changed: int) -> bytes:
     return Path(path).read_bytes()
 
 
-_TRIAL = Trial(
-    "previews", "Draw them on my images", previews, previews_progress, cancel_previews, _pictures, "Draw again"
-)
+_OFFER = Offer("previews", "Draw them on my images", PREVIEWS, _pictures, "Draw again")

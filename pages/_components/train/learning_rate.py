@@ -6,14 +6,14 @@ import pandas as pd
 import streamlit as st
 
 from core import charts_training
-from core.runs.lr_search import LrCurve, cancel_lr_search, lr_search, lr_search_progress
+from core.runs.lr_search import LR_SEARCH, LrCurve
 from core.wording import count, significant
 from pages._components.config_form import set_fields
 from pages._components.figures import show_figure
 from pages._components.guard import guarded
 from pages._components.text import escape
 from pages._components.train.planned import Planned
-from pages._components.train.trial import Trial, draw_trial
+from pages._components.train.trial import Offer, draw_trial
 
 
 def draw(planned: Planned) -> None:
@@ -39,7 +39,7 @@ def draw(planned: Planned) -> None:
         "nothing, too large a one makes it explode, and a good one lies where it falls fastest."
     )
     with guarded():
-        draw_trial(planned, _TRIAL)
+        draw_trial(planned, _OFFER)
 
 
 def _found(planned: Planned, found: LrCurve) -> None:
@@ -60,4 +60,4 @@ def _found(planned: Planned, found: LrCurve) -> None:
     show_figure(figure, table, "lr-search", "Loss against learning rate")
 
 
-_TRIAL = Trial("lr-search", "Find a learning rate", lr_search, lr_search_progress, cancel_lr_search, _found)
+_OFFER = Offer("lr-search", "Find a learning rate", LR_SEARCH, _found)

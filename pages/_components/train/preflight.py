@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import streamlit as st
 
-from core.runs.preflight import Forecast, cancel_preflight, preflight, preflight_progress
+from core.runs.preflight import PREFLIGHT, Forecast
 from core.wording import bytes_size, count, duration, significant
 from pages._components.config_form import set_fields
 from pages._components.guard import guarded
 from pages._components.text import escape
 from pages._components.train.planned import Planned
-from pages._components.train.trial import Trial, draw_trial
+from pages._components.train.trial import Offer, draw_trial
 
 _MB = 1e6
 _BOUND = {
@@ -23,7 +23,7 @@ def draw(planned: Planned) -> None:
     """The button that tries it, or what was measured."""
     st.caption("A few real steps with these settings and images, without starting the run. Takes up to a minute.")
     with guarded():
-        draw_trial(planned, _TRIAL)
+        draw_trial(planned, _OFFER)
 
 
 def _forecast(planned: Planned, forecast: Forecast) -> None:
@@ -61,4 +61,4 @@ def _forecast(planned: Planned, forecast: Forecast) -> None:
         st.info(escape(advice), icon=":material/lightbulb:")
 
 
-_TRIAL = Trial("preflight", "Try a few steps", preflight, preflight_progress, cancel_preflight, _forecast)
+_OFFER = Offer("preflight", "Try a few steps", PREFLIGHT, _forecast)
