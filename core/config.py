@@ -374,7 +374,6 @@ PRESETS: dict[str, tuple[str, dict[str, Any]]] = {
             "optim.weight_decay": 0.02,
             "optim.momentum": 0.6,
             "optim.ema_decay": 0.99,
-            "optim.label_smoothing": 0.1,
             "schedule.kind": "onecycle",
             "schedule.warmup_fraction": 0.0,
             "stop.monitor": "val_accuracy",

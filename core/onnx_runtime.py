@@ -12,8 +12,16 @@ if TYPE_CHECKING:
     from onnxruntime import InferenceSession
 
 
-def open_session(path: Path) -> InferenceSession:
-    """A CPU session over the graph in `path`, using the cores this process may use.
+def num_cores() -> int:
+    """How many processor cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def open_session(path: Path, threads: int = 0) -> InferenceSession:
+    """A CPU session over the graph in `path`.
+
+    Args:
+        threads: that work on one call; 0 for as many as there are cores for this process.
 
     Raises:
         DarkroomError: the file is missing, damaged, or no ONNX graph.
@@ -21,7 +29,7 @@ def open_session(path: Path) -> InferenceSession:
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 0
+    options.intra_op_num_threads = threads or num_cores()
     try:
         return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
     except Exception as error:  # the runtime's errors share no base class

@@ -15,7 +15,7 @@ from PIL import Image
 from core.config import AugmentConfig
 from core.errors import DarkroomError
 from core.preprocess import PreprocessSpec, normalise
-from core.training.backbone.features import compute_features
+from core.training.backbone.features import Engine, compute_features
 from core.training.batching import pixels
 from core.training.batching.loaders import ImageBatches, Images, TensorBatches, fits_in_memory
 from core.training.batching.pixels import MemoryPixels, run_ahead
@@ -97,15 +97,16 @@ def test_processes_decode_what_threads_decode(images: Images, monkeypatch: pytes
         MemoryPixels.decoded(images, lambda *_: None, lambda: False)
 
 
-def test_features_keep_the_order_and_report_progress(images: Images) -> None:
+@pytest.mark.parametrize("at_once", [1, 2])
+def test_features_keep_the_order_and_report_progress(images: Images, at_once: int) -> None:
     seen: list[tuple[int, int]] = []
     features = compute_features(
-        lambda x: x.mean(axis=(2, 3)), images, lambda *progress: seen.append(progress), lambda: False
+        Engine(lambda x: x.mean(axis=(2, 3)), at_once), images, lambda *progress: seen.append(progress), lambda: False
     )
     assert features is not None
     assert np.allclose(features, normalise(_decoded(images).transpose(0, 2, 3, 1), SPEC).mean(axis=(2, 3)), atol=1e-6)
     assert seen == [(16, 21), (21, 21)]
-    assert compute_features(lambda x: x, images, lambda *_: None, lambda: True) is None
+    assert compute_features(Engine(lambda x: x), images, lambda *_: None, lambda: True) is None
 
 
 def test_memory_is_measured_against_what_is_free() -> None:

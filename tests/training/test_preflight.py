@@ -18,6 +18,7 @@ from core.data.splits import divide
 from core.errors import InputError
 from core.jobs import StatusWriter
 from core.runs.preflight import Forecast
+from core.training.backbone.features import Engine
 from core.training.batching.batches import TensorBatches
 from core.training.loop.engine import Recipe
 from core.training.setup import Setup, set_up
@@ -99,7 +100,7 @@ def test_features_and_head_are_counted_apart(
         calls.append(len(inputs))
         return np.zeros((len(inputs), 128), np.float32)
 
-    monkeypatch.setattr(trial_learning, "fastest_engine", lambda *_: (engine, None))
+    monkeypatch.setattr(trial_learning, "fastest_engine", lambda *_: (Engine(engine), None))
     setup = _setup(home)
     # A small network in the place of a pretrained one, which no user could choose for this.
     config = setup.config.model_copy(update={"model": setup.config.model.model_copy(update={"tune": "head"})})

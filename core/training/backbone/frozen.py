@@ -66,10 +66,14 @@ def _made_anew(ws: Workspace, root: Path, paths: list[str], spec: PreprocessSpec
     backbone = build_network(ModelConfig(architecture=BACKBONE, weights="pretrained"), 2, spec.size).backbone
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     images = Images(root, some, np.zeros(len(some)), spec)
-    engine, graph = fastest_engine(backbone, images, device, ws.backbones, lambda line: print(line, flush=True))
+    engine, graph = fastest_engine(backbone, images, device, ws.backbones, _say, many=False)
     if graph is not None:
         remember_graph(ws, spec, graph.name)
     return engine
+
+
+def _say(line: str) -> None:
+    print(line, flush=True)
 
 
 def _by_session(graph: Path) -> Engine:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+import numpy as np
 import torch
 from torch import nn
 
@@ -158,16 +159,15 @@ def _on_features(setup: Setup, network: Network, watch: Watch) -> Learning:
         engine, graph = fastest_engine(network.backbone, some, setup.device, setup.workspace.backbones, watch.log)
         preparing_s = time.monotonic() - began
     watch.enter("features", "Computing the features of a few images.")
-    engine_s, began = 0.0, time.monotonic()
+    calls_s, began = list[float](), time.monotonic()
 
-    def timed(inputs: object) -> object:
-        nonlocal engine_s
+    def timed(inputs: np.ndarray) -> np.ndarray:
         before = time.monotonic()
-        found = engine(inputs)  # type: ignore[arg-type]
-        engine_s += time.monotonic() - before
+        found = engine(inputs)
+        calls_s.append(time.monotonic() - before)
         return found
 
-    compute_features(timed, some, watch.meter(), watch.should_stop)  # type: ignore[arg-type]
+    compute_features(replace(engine, run=timed), some, watch.meter(), watch.should_stop)
     image_s = (time.monotonic() - began) / len(some)
     num_computed = sum(counts.values()) + config.augment.views * counts["train"]
     watch.enter("training", "Trying to learn from a few images.")
@@ -182,7 +182,7 @@ def _on_features(setup: Setup, network: Network, watch: Watch) -> Learning:
         phases=phases,
         images_per_s=1 / image_s,
         loader_images_per_s=1 / _decoding_s(some, len(some), watch),
-        compute_images_per_s=len(some) / max(1e-9, engine_s),
+        compute_images_per_s=len(some) / max(1e-9, sum(calls_s) / engine.at_once),
         batch_size=fit.batch_size,
         accumulate=fit.accumulate,
         checkpoint_bytes=fit.paces[-1].checkpoint_bytes,
