@@ -108,9 +108,11 @@ def build_parser(only_index: bool = False) -> argparse.ArgumentParser:
 def _index(options: argparse.Namespace) -> tuple[Result, int]:
     from core.data.datasets import index_path
     from core.data.health import flag_counts
-    from core.data.unchanged import note
+    from core.data.unchanged import folder_digest, note
 
     given = {knob.name: getattr(options, knob.name) for knob in fields(Reading)}
+    plain = not options.name and not any(given.values()) and os.path.isdir(options.path)
+    digest = folder_digest(options.path) if plain else None
     dataset = index_path(
         Workspace.default(),
         options.path,
@@ -124,8 +126,7 @@ def _index(options: argparse.Namespace) -> tuple[Result, int]:
         f"{dataset.num_errors} unreadable; {dataset.images_per_s:,.0f} images/s.",
     )
     answer = _dataset_row(dataset) | {"checks": flag_counts(dataset)}
-    if not options.name and not any(given.values()):
-        note(Workspace.default(), options.path, answer)
+    note(Workspace.default(), options.path, answer, digest)
     return answer, 0
 
 

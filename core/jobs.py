@@ -101,7 +101,14 @@ class Status:
 
 def read_status(folder: Path, now: float | None = None) -> Status:
     """The truth about a job, from its files and the process table; never raises for a damaged status file."""
-    now = time.time() if now is None else now
+    seen = _read_status(folder, time.time() if now is None else now)
+    if seen.state != "lost":
+        return seen
+    # It may have ended, or another process taken over, between two looks at it: one more tells.
+    return _read_status(folder, time.time() if now is None else now)
+
+
+def _read_status(folder: Path, now: float) -> Status:
     try:
         raw = read_json(folder / STATUS)
         process = read_json(folder / PROCESS) or {}

@@ -104,7 +104,9 @@ def test_detach_returns_with_a_run_that_goes_on_and_can_be_resumed(
     run = open_run(workspace, done.result["run"])
     assert Path(done.result["folder"]) == run.folder
     wait_until(lambda: len(run.metrics()) > 0, "an epoch")
-    os.kill(int(run.status.pid or 0), 9)
+    pid = run.status.pid
+    assert pid is not None, run.status
+    os.kill(pid, 9)
     wait_until(lambda: run.status.state == "lost", "the run to be lost")
     assert darkroom("runs").result["runs"][0]["state"] == "lost"
     resumed = darkroom("train", "--resume", run.id, "--detach")

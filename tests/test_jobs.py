@@ -51,6 +51,17 @@ def test_a_killed_process_is_lost_even_while_it_is_a_zombie(tmp_path: Path, slee
     assert status.state == "lost" and str(sleeper.pid) in status.message
 
 
+def test_a_job_that_ends_while_it_is_looked_at_is_not_lost(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    _write(tmp_path, pid=os.getpid(), process_start_time=1.0, heartbeat=time.time() - 30)
+
+    def ends(self: jobs.ProcessIdentity) -> bool:
+        _write(tmp_path, state="finished", pid=self.pid, process_start_time=1.0)
+        return False
+
+    monkeypatch.setattr(jobs.ProcessIdentity, "is_alive", ends)
+    assert jobs.read_status(tmp_path).state == "finished"
+
+
 def test_a_recycled_process_number_is_not_taken_for_the_job(tmp_path: Path, sleeper: subprocess.Popen[bytes]) -> None:
     identity = _identity(sleeper)
     identity["process_start_time"] = float(str(identity["process_start_time"])) - 3600

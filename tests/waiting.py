@@ -13,7 +13,7 @@ from core.jobs import StatusWriter
 _PAUSE = threading.Event()  # never set: waiting on it is a pause between two looks
 
 
-def wait_until(is_true: Callable[[], bool], what: str, timeout_s: float = 60) -> None:
+def wait_until(is_true: Callable[[], bool], what: str, timeout_s: float = 180) -> None:
     """Look again and again until it is true; fail saying what was waited for."""
     deadline = time.monotonic() + timeout_s
     while not is_true():

@@ -111,7 +111,8 @@ def headline(rows: pd.DataFrame, counted: np.ndarray, found: Sequence[Finding]) 
         flagged |= rows[f"is_{one.check.name}"].to_numpy(bool)
     number, total, applying = int((flagged & counted).sum()), int(counted.sum()), sum(one.applies for one in found)
     share = f" ({100 * number / total:.1f} %)" if total else ""
-    return f"{number:,} of {count(total, 'image')}{share} are flagged by at least one of {count(applying, 'check')}."
+    are = "is" if number == 1 else "are"
+    return f"{number:,} of {count(total, 'image')}{share} {are} flagged by at least one of {count(applying, 'check')}."
 
 
 def flagged_below(rows: pd.DataFrame, counted: np.ndarray, check: Check, threshold: float) -> np.ndarray:

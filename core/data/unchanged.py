@@ -26,14 +26,16 @@ _JUDGED_BY = [MEASURES_VERSION, SCORES_VERSION]
 _OF_THE_DATASET = ("manifest.parquet", "dataset.json", "edits.jsonl")
 
 
-def note(ws: Workspace, path: str, answer: dict[str, Any]) -> None:
+def note(ws: Workspace, path: str, answer: dict[str, Any], digest: str | None) -> None:
     """Remember what indexing the folder `path` answered; nothing where not every file could be read.
 
     What could not be read is tried again each time, and what a table says is not seen from names.
+
+    Args:
+        digest: of `folder_digest` before it was indexed: what arrived meanwhile may have been missed.
     """
     if answer["num_errors"] or not os.path.isdir(path):
         return
-    digest = _digest(path)
     folder = Path(answer["manifest"]).parent
     if digest:
         known = {"digest": digest, "stored": _stored(folder), "judged_by": _JUDGED_BY, "answer": answer}
@@ -47,7 +49,7 @@ def noted(ws: Workspace, path: str) -> dict[str, Any] | None:
         known = read_json(_place(ws, path))
         current = known and known["judged_by"] == _JUDGED_BY
         if known and current and known["stored"] == _stored(Path(known["answer"]["manifest"]).parent):
-            if known["digest"] == _digest(path):
+            if known["digest"] == folder_digest(path):
                 answer: dict[str, Any] = known["answer"]
                 seconds = time.perf_counter() - began
                 rate = round(answer["num_images"] / seconds, 1)
@@ -67,16 +69,20 @@ def answer_at_once(arguments: list[str]) -> None:
             sys.exit(0)
 
 
-def _digest(path: str) -> str | None:
+def folder_digest(path: str) -> str | None:
     """Of all that decides how a folder is read, but for the bytes in its files; None where that is not enough."""
-    root = os.path.realpath(path)
-    found = find_images(Path(root))
-    if found.tables:
+    try:
+        root = os.path.realpath(path)
+        found = find_images(Path(root))
+        if found.tables:
+            return None
+        about_folder = repr((found.folders, sorted(found.ignored.items()), found.notes))
+        digest = hashlib.blake2b(about_folder.encode(), digest_size=16)
+        for image in found.images:
+            about = os.stat(f"{root}/{image}")
+            digest.update(f"{image}\0{about.st_size}\0{about.st_mtime_ns}\0".encode())
+    except OSError:  # whoever reads it will say so
         return None
-    digest = hashlib.blake2b(repr((found.folders, sorted(found.ignored.items()), found.notes)).encode(), digest_size=16)
-    for image in found.images:
-        about = os.stat(f"{root}/{image}")
-        digest.update(f"{image}\0{about.st_size}\0{about.st_mtime_ns}\0".encode())
     return digest.hexdigest()
 
 

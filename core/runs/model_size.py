@@ -6,6 +6,8 @@ import hashlib
 import json
 import time
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 from core import jobs
 from core.config import TrainConfig
@@ -39,17 +41,12 @@ def model_size(workspace: Workspace, config: TrainConfig, num_classes: int) -> M
     Raises:
         DarkroomError: the helper failed.
     """
-    request = {
-        "model": config.model.model_dump(),
-        "num_classes": num_classes,
-        "image_size": config.preprocess.image_size,
-    }
-    key = hashlib.blake2b(json.dumps(request, sort_keys=True).encode(), digest_size=8).hexdigest()
-    folder = workspace.cache / "model-sizes" / key
-    result = read_json(folder / RESULT)
+    request = _request(config, num_classes)
+    folder = size_folder(workspace, config, num_classes)
+    status = jobs.read_status(folder) if folder.exists() else None
+    result = read_json(folder / RESULT)  # after the status: a helper that has ended left what it found before
     if result is not None:
         return ModelSize(**result)
-    status = jobs.read_status(folder) if folder.exists() else None
     if status is not None and status.ended and time.time() - status.heartbeat < RETRY_AFTER_S:
         raise DarkroomError("The model could not be built to count its parameters.", f"See {folder / jobs.LOG}.")
     if status is None or status.ended:
@@ -57,3 +54,17 @@ def model_size(workspace: Workspace, config: TrainConfig, num_classes: int) -> M
         jobs.prepare(folder)
         jobs.launch(folder, "core.training.describe", json.dumps(request), str(folder))
     return None
+
+
+def size_folder(workspace: Workspace, config: TrainConfig, num_classes: int) -> Path:
+    """Where the count is kept; it may not exist yet."""
+    asked = json.dumps(_request(config, num_classes), sort_keys=True)
+    return workspace.cache / "model-sizes" / hashlib.blake2b(asked.encode(), digest_size=8).hexdigest()
+
+
+def _request(config: TrainConfig, num_classes: int) -> dict[str, Any]:
+    return {
+        "model": config.model.model_dump(),
+        "num_classes": num_classes,
+        "image_size": config.preprocess.image_size,
+    }

@@ -18,7 +18,7 @@ import pandas as pd
 from core import jobs
 from core.config import TrainConfig
 from core.errors import DarkroomError, InputError
-from core.files import read_json, write_bytes, write_json
+from core.files import read_json, tail_text, write_bytes, write_json
 from core.workspace import Workspace
 
 REQUEST, MANIFEST, RESULT = "request.json", "manifest.parquet", "result.json"
@@ -104,6 +104,11 @@ def ask(folder: Path, module: str, config: TrainConfig, divided: Divided, again:
         _start(folder, module, config, divided)
         return None
     if status.state == "lost":
+        said = tail_text(folder / jobs.LOG).strip()
+        if "Traceback" in said:  # it ended by itself, before it could say so
+            raise DarkroomError(
+                f"The trial broke off: {said.splitlines()[-1]}", f"The rest of it is in {folder / jobs.LOG}."
+            )
         raise DarkroomError(
             f"The trial was ended from outside: {status.message}",
             "The likeliest reason is that memory ran out: lower optim.batch_size or preprocess.image_size.",
@@ -128,6 +133,7 @@ def cancel(folder: Path) -> None:
 def _start(folder: Path, module: str, config: TrainConfig, divided: Divided) -> None:
     _forget_oldest(folder.parent)
     folder.mkdir(parents=True, exist_ok=True)
+    jobs.prepare(folder)  # at once: who asks meanwhile must not take it for a helper that was ended
     (folder / RESULT).unlink(missing_ok=True)
     (folder / jobs.LOG).unlink(missing_ok=True)
     write_bytes(folder / MANIFEST, divided.manifest.to_parquet(index=False))
@@ -139,7 +145,13 @@ def _start(folder: Path, module: str, config: TrainConfig, divided: Divided) -> 
 def _forget_oldest(trials: Path) -> None:
     """Answers are small but there is one for each setting ever tried."""
     if trials.exists():
-        kept = sorted(trials.iterdir(), key=lambda folder: folder.stat().st_mtime, reverse=True)[MOST_KEPT:]
-        for folder in kept:
+        for folder in sorted(trials.iterdir(), key=_used, reverse=True)[MOST_KEPT:]:
             if jobs.read_status(folder).ended:
                 shutil.rmtree(folder, ignore_errors=True)
+
+
+def _used(folder: Path) -> float:
+    try:
+        return folder.stat().st_mtime
+    except FileNotFoundError:  # another process made room too
+        return 0.0

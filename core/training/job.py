@@ -55,10 +55,6 @@ class Outcome:
     others_wait: bool = False
 
 
-class StoppedEarly(Exception):
-    """Asked to stop while there was no finished epoch to keep."""
-
-
 def train_run(folder: Path, report: Report) -> Outcome:
     """Train the run in `folder`, or go on with it where it has a checkpoint.
 
@@ -67,7 +63,7 @@ def train_run(folder: Path, report: Report) -> Outcome:
     """
     try:
         return _Job(Run(folder.name, folder), report).work()
-    except StoppedEarly:
+    except Stopped:  # with no finished epoch to keep
         return Outcome("stopped", "Stopped before the first epoch ended, so there is no model yet. Resume to go on.")
 
 
@@ -108,7 +104,7 @@ class _Job:
         if is_complete(progress, self.setup.recipe()):
             state = "finished"
         if not progress.best_epoch:
-            raise StoppedEarly
+            raise Stopped
         if not self.writes:
             return Outcome(state, "")
         headline = self._finish(network, progress, material)
@@ -163,12 +159,14 @@ class _Job:
         model.to(self.setup.device)
         groups = None if model is network.head else parameter_groups(network, self.config.model)
         if self.writes:
-            kept = self.checkpoint.load()
-            first_epoch = int(kept["state"]["progress"]["epoch"]) + 1 if kept else 1
-            self.events = EventWriter(self.run.folder / EVENTS, first_epoch)
+            self.events = EventWriter(self.run.folder / EVENTS, self._first_epoch())
             self._show(material)
         session = Session(self.setup, self.checkpoint, self.run.folder / METRICS, self.report, self._log, self.events)
         return session.fit(model, groups, material.train, material.val)
+
+    def _first_epoch(self) -> int:
+        kept = self.checkpoint.load()
+        return int(kept["state"]["progress"]["epoch"]) + 1 if kept else 1
 
     def _show(self, material: Material) -> None:
         """Keep the first batch as a picture, for the run's page and TensorBoard."""
@@ -184,7 +182,7 @@ class _Job:
         """What an earlier part of this run kept, for one that is stopped again before it could go on."""
         kept = self.checkpoint.load()
         if kept is None or not kept["state"]["progress"]["best_epoch"]:
-            raise StoppedEarly
+            raise Stopped
         saved = kept["state"]
         trained = network.head if self.config.model.tune == "head" else network
         trained.load_state_dict(saved["best_weights"])

@@ -113,6 +113,7 @@ class Session:
         if kept:
             self._batch_size, self._accumulate = kept["batch_size"], kept["accumulate"]
         saved = self._from_checkpoint(kept)
+        kept = None  # else its tensors stay in memory while the model learns
         while True:
             recipe = self._setup.recipe(batch_size=self._batch_size, accumulate=self._accumulate)
             try:

@@ -34,7 +34,7 @@ def collect_images(workspace: Workspace) -> None:
                 "Collection",
                 ids,
                 key=_CHOSEN,
-                format_func=lambda one: escape(collections[one].name) if one in collections else one,
+                format_func=lambda one: collections[one].name if one in collections else one,
             )
             chosen = st.session_state[_CHOSEN]
         if chosen == _NEW:

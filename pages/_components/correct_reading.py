@@ -11,7 +11,6 @@ from core.data.reading import LAYOUTS, Reading
 from core.errors import InputError
 from core.workspace import Workspace
 from pages._components.guard import guarded, show_error
-from pages._components.text import escape
 
 _RECOGNISE = "recognise it"
 _ASKED = "read-again"  # in the session's state, because a next click may end the script before it gets to the button
@@ -90,7 +89,7 @@ def _table(now: Reading, columns: list[str]) -> dict[str, str]:
             label,
             options,
             index=options.index(current) if current in options else 0,
-            format_func=lambda name: escape(name) if name else _RECOGNISE,
+            format_func=lambda name: name or _RECOGNISE,
         )
     images = st.text_input(
         "Images lie in", value=now.images, help="The folder the paths are relative to, from the table."

@@ -54,7 +54,7 @@ def choose(label: str, ids: Sequence[str], key: str, show: Callable[[str], str] 
 
     def picked() -> None:
         write(key, st.session_state[widget])
-        _start_over(*PARAMETERS, PAGE, CLASSES_PAGE, REFUSED_PAGE, AGAINST, TRUE, PREDICTED)
+        _start_over(*PARAMETERS, IMAGE, PAGE, CLASSES_PAGE, REFUSED_PAGE, AGAINST, TRUE, PREDICTED)
 
     st.selectbox(label, ids, format_func=show, key=widget, on_change=picked, help=help)
     st.session_state[f"{key}-choice"] = choice

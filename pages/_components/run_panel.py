@@ -10,7 +10,7 @@ import streamlit as st
 from core import charts
 from core.evaluation.curves import fit_remark
 from core.jobs import ENDED, Status
-from core.runs.again import halved_batch
+from core.runs.again import halved_batch, would_do
 from core.runs.launch import FINISHING, resume_run, stop_run
 from core.runs.store import Run
 from core.wording import count, duration, significant
@@ -87,7 +87,7 @@ def _ended(run: Run) -> None:
     suggest_again(run, status)
     history = run.metrics()
     with st.container(horizontal=True):
-        if status.state != "finished":
+        if status.state != "finished" and not would_do(run.config, status):  # it would only fail again
             st.button(
                 "Resume",
                 icon=":material/resume:",

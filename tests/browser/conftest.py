@@ -9,7 +9,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from core.config import PRESETS, build_config
 from core.runs.store import Run
+from core.workspace import Workspace
+from tests.running import know_size
 
 if TYPE_CHECKING:  # imported where used: without Playwright there are no such tests, but pytest still reads this file
     from playwright.sync_api import Browser
@@ -90,11 +93,13 @@ def home(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Iterator
     from tests.browser.dashboard import end_runs
 
     home = tmp_path_factory.mktemp("shared") / "home"
+    for preset in PRESETS:  # counted by processes that import torch, which would take the machine from the tests
+        know_size(Workspace(home), build_config({}, preset), num_classes=10)
     yield home
     end_runs(home)
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def server(home: Path) -> Iterator[Server]:
     """A server over the shared workspace."""
     from tests.browser.dashboard import serving

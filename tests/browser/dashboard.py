@@ -56,6 +56,7 @@ new MutationObserver((changes) => {
   window.darkroomRuns += changes.filter((one) => one.target.dataset.testScriptState === "running").length;
 }).observe(document, { subtree: true, attributes: true, attributeFilter: ["data-test-script-state"] });
 """
+STILL = 8  # looks in a row: while a figure is drawn what is below it stands still too, and then jumps
 START_S, REST_S = 10, 3  # how long to wait for a run that may not come, and for rest on a page that may follow a job
 expect.set_options(timeout=1000 * PATIENCE_S)
 
@@ -205,7 +206,7 @@ class Visitor:
 
         def stays() -> bool:
             last.append(locator.bounding_box())
-            return last[-1] is not None and last[-1] == last[-2]
+            return last[-1] is not None and last[-STILL:] == [last[-1]] * STILL
 
         wait_until(stays, "it to stay where it is", PATIENCE_S)
         assert last[-1] is not None
@@ -269,6 +270,7 @@ class Visitor:
         self.sees(f"optim.epochs 25 \N{RIGHTWARDS ARROW} {epochs}")
         self.set_number("stop", "Patience", 0)  # early stopping would make the length of the run a matter of luck
         self.sees("stop.patience 8 \N{RIGHTWARDS ARROW} 0")
+        expect(self.tab.get_by_text("Counting parameters")).to_have_count(0)  # when they are there, all is drawn anew
         self.press("Start")
         self.tab.wait_for_url("**run=*")
         return open_run(Workspace(self.server.home), parse_qs(urlsplit(self.tab.url).query)["run"][0])

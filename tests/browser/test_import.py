@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import shutil
 from pathlib import Path
+from uuid import uuid4
 
 import numpy as np
 from PIL import Image
@@ -95,10 +96,10 @@ def test_a_look_is_cancelled_and_gone_on_with(server: Server, visit: Visit, tmp_
 
 
 def test_a_dataset_is_collected_from_the_camera(server: Server, visit: Visit) -> None:
-    visitor = visit(server)
+    visitor, name = visit(server), f"Desk {uuid4().hex[:6]}"  # a name that is taken is refused
     visitor.open("overview")
     _add(visitor, "Collect images")
-    visitor.tab.get_by_role("textbox", name="Name of the collection").fill("Desk")
+    visitor.tab.get_by_role("textbox", name="Name of the collection").fill(name)
     visitor.press("Start collecting")
     workspace = Workspace(server.home)
     for label in ("mug", "no mug"):
@@ -120,12 +121,12 @@ def test_a_dataset_is_collected_from_the_camera(server: Server, visit: Visit) ->
     visitor.sees("no mug (0)")
     visitor.press("Capture 12 images of no mug")
     visitor.sees("no mug (12)")
-    wait_until(lambda: list_collections(workspace)[0].num_images == 24, "all pictures to be stored")
+    wait_until(lambda: (name, 24) in [(one.name, one.num_images) for one in list_collections(workspace)], "all images")
     visitor.press("Look: 24 images")
     visitor.sees("2 classes, 24 images, 0 unreadable, class folders")
     visitor.press("Add dataset")
     visitor.arrives("explore")
-    assert any(one.name == "Desk" for one in list_datasets(workspace))
+    assert any(one.name == name for one in list_datasets(workspace))
     visitor.finds_no_fault()
 
 

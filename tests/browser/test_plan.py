@@ -22,6 +22,7 @@ MOVED = """() => Promise.allSettled(document.getAnimations()
 def test_every_field_and_its_help_is_reached_by_keyboard(server: Server, visit: Visit) -> None:
     visitor = visit(server)
     visitor.open("train", dataset="digits")
+    expect(visitor.tab.get_by_text("Counting parameters")).to_have_count(0)
     # With transfer as it comes these and no others have an effect; the rest is covered by the page's own test.
     helps = {knob.label: knob.help for knob in knobs()}
     labels = visitor.tab.locator("[class*=st-key-group-] [data-testid=stWidgetLabel] p").all_text_contents()
@@ -85,5 +86,6 @@ def _walk(visitor: Visitor) -> tuple[set[str], dict[str, str]]:
             expect(help_shown).to_have_count(1)
             told[name.removeprefix("Help for ")] = help_shown.inner_text()
         else:
+            expect(help_shown).to_have_count(0)  # else the next one may be read off this
             reached.add(name)
     raise AssertionError("Tab does not lead to Start")

@@ -18,7 +18,7 @@ from core.data.reading import Reading
 from core.errors import InputError
 from core.workspace import Workspace
 
-DEADLINE_S = 60.0
+DEADLINE_S = 180.0
 
 
 def wait_for(

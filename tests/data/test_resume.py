@@ -23,12 +23,12 @@ from core.data.index import IndexingStopped, build_manifest
 from core.data.probe import Facts
 from core.data.reading_processes import CHUNK, FEW
 from core.data.sources import recognise
-from core.data.unchanged import note, noted
+from core.data.unchanged import folder_digest, note, noted
 from core.verbs_training import find_dataset
 from core.workspace import REPOSITORY, Workspace
 from tests.running import darkroom
 
-DEADLINE_S = 60.0
+DEADLINE_S = 180.0
 _QUICK = "import sys; from core.data import checkpoint; checkpoint._EVERY_S = 0.05; "
 _INDEX = "from core.data.datasets import index_path; from core.workspace import Workspace; "
 
@@ -148,7 +148,7 @@ def test_whatever_changed_is_noticed(
     answer = {"num_images": 16, "num_errors": 0, "manifest": str(dataset.folder / "manifest.parquet")}
 
     def noted_after(change: Callable[[], object]) -> bool:
-        note(workspace, str(root), answer)
+        note(workspace, str(root), answer, folder_digest(str(root)))
         assert noted(workspace, str(root))
         change()
         return noted(workspace, str(root)) is not None
@@ -163,7 +163,7 @@ def test_whatever_changed_is_noticed(
         assert not noted_after(lambda: patch.setattr(unchanged, "_JUDGED_BY", [0, 0]))
     assert not noted_after((dataset.folder / "manifest.parquet").unlink)
     (root / "labels.csv").touch()  # what is in it is not seen from its name
-    note(workspace, str(root), answer)
+    note(workspace, str(root), answer, folder_digest(str(root)))
     assert noted(workspace, str(root)) is None
-    note(workspace, str(root), answer | {"num_errors": 1})
+    note(workspace, str(root), answer | {"num_errors": 1}, folder_digest(str(root)))
     assert noted(workspace, "nowhere") is None

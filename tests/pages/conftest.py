@@ -12,7 +12,9 @@ import streamlit as st
 from streamlit.testing.v1 import AppTest
 
 from core.data.datasets import ensure_builtin
+from core.runs.model_size import ModelSize
 from core.workspace import REPOSITORY, Workspace
+from pages._components.train import start_bar
 from tests.conftest import Trained
 
 OpenPage = Callable[..., AppTest]
@@ -23,7 +25,6 @@ def ready_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A workspace with Digits, made once: every test of a page would otherwise wait for its own."""
     home = tmp_path_factory.mktemp("ready") / "home"
     ensure_builtin(Workspace(home))
-    (home / "cache" / "model-sizes").mkdir(parents=True, exist_ok=True)
     return home
 
 
@@ -34,6 +35,8 @@ def open_page(monkeypatch: pytest.MonkeyPatch, ready_home: Path) -> OpenPage:
     Call as `open_page("explore", dataset="digits")`.
     """
     monkeypatch.setenv("STREAMLIT_CLIENT_SHOW_ERROR_DETAILS", "full")
+    # Else every drawing of Train starts a process that imports torch, and none of these tests waits for it.
+    monkeypatch.setattr(start_bar, "model_size", lambda *_: ModelSize(1_234_567, 7_654, ""))
     st.cache_resource.clear()
     _furnish(Workspace.default().root, ready_home)
 
@@ -57,9 +60,6 @@ def with_run(trained: Trained, monkeypatch: pytest.MonkeyPatch) -> Trained:
 
 
 def _furnish(home: Path, ready: Path) -> None:
-    """Give a workspace Digits, and the parameter counts that other tests have waited for."""
+    """Give a workspace Digits."""
     if not (home / "datasets" / "digits").exists():
         shutil.copytree(ready / "datasets" / "digits", home / "datasets" / "digits", copy_function=os.link)
-    if not (home / "cache" / "model-sizes").exists():
-        (home / "cache").mkdir(exist_ok=True)
-        os.symlink(ready / "cache" / "model-sizes", home / "cache" / "model-sizes")

@@ -196,7 +196,7 @@ def test_a_run_that_was_made_by_hand_has_its_leaks_too(workspace: Workspace, dat
 
 def _own_copy(with_run: Trained, workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> object:
     """The finished run in a workspace of the test's own."""
-    shutil.copytree(with_run.workspace.root, workspace.root, dirs_exist_ok=True)
+    shutil.copytree(with_run.workspace.root, workspace.root, ignore=shutil.ignore_patterns("*.tmp"), dirs_exist_ok=True)
     monkeypatch.setenv("DARKROOM_HOME", str(workspace.root))
     return open_run(workspace, with_run.run.id)
 

@@ -87,7 +87,7 @@ def test_every_upload_gets_an_answer_or_a_reason(with_run: Trained, open_page: O
 def test_a_model_without_onnx_says_how_to_classify_with_it(
     with_run: Trained, open_page: OpenPage, workspace: Workspace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    shutil.copytree(with_run.workspace.root, workspace.root, dirs_exist_ok=True)
+    shutil.copytree(with_run.workspace.root, workspace.root, ignore=shutil.ignore_patterns("*.tmp"), dirs_exist_ok=True)
     monkeypatch.setenv("DARKROOM_HOME", str(workspace.root))
     run = open_run(workspace, with_run.run.id)
     (run.bundle / "model.onnx").unlink()

@@ -13,9 +13,11 @@ from core import jobs
 from core.config import PRESETS, build_config, flatten, knobs
 from core.data.datasets import index_path, open_dataset
 from core.files import write_json
+from core.runs.model_size import model_size
 from core.runs.store import Run, create_run, list_runs
 from core.workspace import Workspace
 from pages._components.config_form import MAIN, preset_values
+from pages._components.train import start_bar
 from tests.conftest import ImageFolder, Trained
 from tests.pages.conftest import OpenPage
 from tests.pages.reading import address, texts
@@ -209,6 +211,7 @@ def test_weights_that_training_would_have_to_download_are_said_before(
     workspace: Workspace, open_page: OpenPage, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setenv("TORCH_HOME", str(tmp_path / "no-weights"))
+    monkeypatch.setattr(start_bar, "model_size", model_size)  # the real one
     app = open_page("train", dataset="digits")
     _field(app, "model.architecture").set_value("resnet18").run()
     wait_until(lambda: "Counting parameters" not in texts(app.run()), "the parameters to be counted")

@@ -155,6 +155,7 @@ def test_a_diverged_run_leads_to_a_better_plan(workspace: Workspace, photos: Dat
     run = _run(workspace, photos, failed, {"optim.learning_rate": 5.0, "optim.epochs": 7})
     app = open_page("train", run=run.id)
     assert "Lower optim.learning_rate." in texts(app)
+    assert "Resume" not in [button.label for button in app.button]  # it would go on to the same end
     _button(app, "Plan it again with optim.learning_rate = 0.5").click().run()
     assert not app.exception and address(app, "view") == "Plan"
     assert _value(app, "optim.learning_rate") == 0.5 and _value(app, "optim.epochs") == 7

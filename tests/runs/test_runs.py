@@ -49,6 +49,12 @@ def _epochs(run: Run) -> int:
     return len(run.metrics())
 
 
+def _pid(run: Run) -> int:
+    pid = run.status.pid
+    assert pid is not None, run.status  # to signal 0 would be to signal the tests themselves
+    return pid
+
+
 def test_a_run_leaves_everything_its_readers_need(image_folder: ImageFolder, workspace: Workspace) -> None:
     run = _start(workspace, image_folder(counts={"cat": 20, "dog": 20}))
     status = _await(run)
@@ -65,40 +71,38 @@ def test_stop_keeps_the_best_weights_and_resume_ends_as_if_uninterrupted(
     image_folder: ImageFolder, workspace: Workspace
 ) -> None:
     images = image_folder(counts={"cat": 40, "dog": 40})
-    whole = _start(workspace, images, optim__epochs=12)
+    whole = _start(workspace, images, optim__epochs=60)
     _await(whole, "finished")
-    stopped = _start(workspace, images, optim__epochs=12)
+    stopped = _start(workspace, images, optim__epochs=60)
     wait_until(lambda: _epochs(stopped) >= 2, "two epochs")
     stop_run(stopped)
     status = _await(stopped)
     assert status.state == "stopped", stopped.log_tail()
     assert (stopped.bundle / "model.onnx").is_file() and stopped.report() is not None
-    assert _epochs(stopped) < 12
+    assert _epochs(stopped) < 60
     resume_run(stopped)
     assert _await(stopped).state == "finished", stopped.log_tail()
-    assert [row["epoch"] for row in stopped.metrics()] == list(range(1, 13))
+    assert [row["epoch"] for row in stopped.metrics()] == list(range(1, 61))
     first, second = (load_file(run.bundle / "model.safetensors") for run in (whole, stopped))
     assert all((first[name] == second[name]).all() for name in first)
 
 
 def test_a_killed_worker_is_lost_and_goes_on_when_resumed(image_folder: ImageFolder, workspace: Workspace) -> None:
-    run = _start(workspace, image_folder(counts={"cat": 40, "dog": 40}), optim__epochs=40)
-    wait_until(lambda: _epochs(run) >= 3, "three epochs")
-    pid = run.status.pid
-    assert pid is not None
-    os.kill(pid, 9)
+    run = _start(workspace, image_folder(counts={"cat": 40, "dog": 40}), optim__epochs=150)
+    wait_until(lambda: "Epoch 3 of 150" in (run.folder / jobs.LOG).read_text(), "three epochs")
+    os.kill(_pid(run), 9)
     status = _await(run)
-    assert status.state == "lost" and "Epoch 3 of 40" in run.log_tail()
+    assert status.state == "lost" and "Epoch 3 of 150" in (run.folder / jobs.LOG).read_text()
     assert read_json(run.folder / jobs.STATUS)["state"] == "running"  # lost is derived, never written
     resume_run(run)
     assert _await(run).state == "finished", run.log_tail()
-    assert [row["epoch"] for row in run.metrics()] == list(range(1, 41))
+    assert [row["epoch"] for row in run.metrics()] == list(range(1, 151))
 
 
 def test_sigterm_means_stop(image_folder: ImageFolder, workspace: Workspace) -> None:
     run = _start(workspace, image_folder(counts={"cat": 40, "dog": 40}), optim__epochs=200)
     wait_until(lambda: _epochs(run) >= 1, "one epoch")
-    os.kill(int(run.status.pid or 0), 15)
+    os.kill(_pid(run), 15)
     assert _await(run).state == "stopped" and run.has_bundle
 
 
@@ -190,7 +194,7 @@ def test_weights_that_cannot_be_had_fail_with_status_two(image_folder: ImageFold
 def test_two_who_resume_at_once_get_one_worker(image_folder: ImageFolder, workspace: Workspace) -> None:
     run = _start(workspace, image_folder(counts={"cat": 40, "dog": 40}), optim__epochs=100)
     wait_until(lambda: _epochs(run) >= 1, "an epoch")
-    os.kill(int(run.status.pid or 0), 9)
+    os.kill(_pid(run), 9)
     _await(run, "lost")
     created = run.created
     for _ in range(2):  # what two tabs do that both saw "lost"
@@ -206,10 +210,11 @@ def test_two_who_resume_at_once_get_one_worker(image_folder: ImageFolder, worksp
 
 
 def test_stopping_a_resumed_run_at_once_keeps_its_model(image_folder: ImageFolder, workspace: Workspace) -> None:
-    run = _start(workspace, image_folder(counts={"cat": 40, "dog": 40}), optim__epochs=30)
+    run = _start(workspace, image_folder(counts={"cat": 40, "dog": 40}), optim__epochs=150)
     wait_until(lambda: _epochs(run) >= 2, "two epochs")
     stop_run(run)
     _await(run, "stopped")
+    assert not jobs.is_at_work(run.folder, patience_s=60)  # it says that it stopped before it ends
     shutil.rmtree(run.bundle)
     created = run.created
     jobs.prepare(run.folder, created=created)

@@ -97,6 +97,9 @@ def test_a_killed_helper_points_to_memory_and_a_cancelled_one_says_so(workspace:
     wait_until(lambda: jobs.read_status(folder).ended, "its end")
     with pytest.raises(DarkroomError, match="memory ran out"):
         _ask(folder, config)
+    (folder / jobs.LOG).write_text("Traceback (most recent call last):\n  ...\nImportError: no such thing\n")
+    with pytest.raises(DarkroomError, match="broke off: ImportError: no such thing"):
+        _ask(folder, config)
     (folder / "waits").unlink()
     assert _ask(folder, config, again=True) is None
     wait_until(lambda: (folder / "waits").is_file(), "the helper")

@@ -21,7 +21,7 @@ OF_TIMM = ("vit_tiny_patch16_224", "convnext_atto", "mobilenetv3_small_050", "re
 # Set this to run the steps of the giants for real too, which takes minutes and 8 GB; without it they run on torch's
 # meta device, which checks every shape and moves no number.
 ALL_FOR_REAL = bool(os.environ.get("DARKROOM_GIANTS"))
-MOST_PARAMETERS = 64_000_000
+MOST_PARAMETERS = 30_000_000
 
 
 def tiny(name: str) -> int:

@@ -19,7 +19,7 @@ from core.training.backbone.features import Engine, compute_features
 from core.training.batching import pixels
 from core.training.batching.loaders import ImageBatches, Images, TensorBatches, fits_in_memory
 from core.training.batching.pixels import MemoryPixels, run_ahead
-from core.training.batching.sampling import Shard
+from core.training.batching.sampling import Order, Shard
 
 CPU = torch.device("cpu")
 SPEC = PreprocessSpec(16, "squash", "bilinear", (0.4, 0.5, 0.6), (0.2, 0.3, 0.4))
@@ -72,6 +72,20 @@ def test_an_image_that_vanished_from_disk_is_named_in_one_line(images: Images) -
     with pytest.raises(DarkroomError, match="07.png") as caught:
         list(disk.epoch(0))
     assert "Traceback" not in str(caught.value)
+
+
+def test_reading_files_takes_no_random_number_from_dropout(images: Images) -> None:
+    state = torch.get_rng_state()
+    assert len(list(ImageBatches(images, None, 8, CPU, shuffle_seed=1).epoch(1))) == 3
+    assert torch.equal(torch.get_rng_state(), state)
+
+
+@pytest.mark.parametrize(("num_images", "batch_size", "processes"), [(13, 3, 2), (100, 12, 8), (16, 4, 2), (9, 8, 2)])
+def test_processes_that_share_batches_have_as_many_each(num_images: int, batch_size: int, processes: int) -> None:
+    shards = [Shard(rank, processes) for rank in range(processes)]
+    spans = Order(num_images, batch_size, seed=0, shard=shards[0]).spans()
+    assert all(first < last for span in spans for first, last in (shard.part(*span) for shard in shards))
+    assert spans[0][0] == 0 and spans[-1][1] == num_images
 
 
 @pytest.mark.parametrize(("count", "sizes"), [(9, [4, 5]), (8, [4, 4]), (10, [4, 4, 2]), (1, [1])])

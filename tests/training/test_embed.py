@@ -34,7 +34,7 @@ from tests.analysing import place_tiny_backbone
 from tests.conftest import ImageFolder
 from tests.waiting import wait_until
 
-DEADLINE_S = 90.0
+DEADLINE_S = 180.0
 
 
 def analysed(ws: Workspace, dataset: Dataset) -> Status:

@@ -26,6 +26,7 @@ from core.training.trials import preflight, trial_learning
 from core.training.trials.lr_finder import range_test
 from core.training.trials.pace import Pace, measure_pace
 from core.training.trials.rate_test import rates, read
+from core.training.watch import Stopped
 from core.workspace import Workspace
 from tests.conftest import write_images
 
@@ -148,6 +149,8 @@ def test_the_pace_is_that_of_the_steps(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("time.perf_counter", lambda: clock[0])
     monkeypatch.setattr("core.training.trials.pace.LONG_ENOUGH_S", 0.1)
     recipe = Recipe(OptimConfig(batch_size=8), ScheduleConfig(), StopConfig(), device=CPU)
+    with pytest.raises(Stopped):
+        measure_pace(_Slow(clock), None, _points(80), _points(16, None), recipe, lambda: True)
     pace = measure_pace(_Slow(clock), None, _points(80), _points(16, None), recipe, lambda: False)
     assert pace.step_s == pytest.approx(0.002) and pace.warm_up_s == pytest.approx(0.0)
     assert pace.images_a_step == 8 and pace.val_image_s == pytest.approx(0.002 / 16)

@@ -9,9 +9,9 @@ from types import TracebackType
 
 import numpy as np
 
-from core.training.batching.images import DECODE_THREADS, Images
+from core.training.batching.images import DECODE_THREADS, Images, fits_in_memory
 
-MOST_WAITING = 2**30  # bytes of decoded images that may wait
+MOST_WAITING, SHARE = 2**30, 0.25  # bytes of decoded images that may wait, where they are a quarter of what is free
 
 
 class ReadAhead:
@@ -26,7 +26,8 @@ class ReadAhead:
         self._pool = ThreadPoolExecutor(DECODE_THREADS, thread_name_prefix="decode")
         self._waiting: deque[Future[np.ndarray]] = deque()
         size = max((images.spec.size for images in splits), default=1)
-        for _ in range(max(1, MOST_WAITING // (size * size * 3))):
+        waiting = MOST_WAITING if fits_in_memory(MOST_WAITING, SHARE) else MOST_WAITING // 16
+        for _ in range(max(1, waiting // (size * size * 3))):
             if not self._submit():
                 break
 

@@ -19,7 +19,7 @@ from core.training.batching.images import Images, Progress
 
 T = TypeVar("T")
 MANY = 500  # images from which starting processes to decode them pays
-_PART = 256  # images a process decodes before it hands them over
+_PART, _PART_BYTES = 256, 2**21  # what a process decodes before it hands it over; a container's /dev/shm is small
 _MOST_PROCESSES = 8
 _AHEAD = 2  # batches made ready before they are asked for
 
@@ -63,7 +63,8 @@ class MemoryPixels:
         # would do 4,000 and two processes do 6,000.
         pixels = np.empty((len(images), 3, images.spec.size, images.spec.size), np.uint8)
         num_processes = min(_MOST_PROCESSES, len(os.sched_getaffinity(0)))
-        parts = list(torch.arange(len(images)).split(_PART))
+        each = max(1, min(_PART, _PART_BYTES // pixels[0].nbytes))
+        parts = list(torch.arange(len(images)).split(each))
         for part, read in zip(parts, FilePixels(images, num_processes).batches(parts), strict=True):
             pixels[part[0] : part[-1] + 1] = read
             on_progress(int(part[-1]) + 1, len(images))
@@ -94,6 +95,7 @@ class FilePixels:
             batch_sampler=[indices.tolist() for indices in wanted],
             num_workers=self._num_workers,
             collate_fn=_stack,
+            generator=torch.Generator(),  # else it draws a number where dropout does, and a resumed epoch one more
         )
         for pixels in loader:
             if isinstance(pixels, DarkroomError):

@@ -81,7 +81,8 @@ class Order:
         size = batch_size or self.batch_size
         starts = list(range(first_image, self.num_images, size))
         fewest = _SMALLEST * self.shard.size
-        if self.seed is not None and size >= fewest and len(starts) > 1 and self.num_images - starts[-1] < fewest:
+        least = fewest if size >= fewest else self.shard.size  # of which each process gets one
+        if self.seed is not None and len(starts) > 1 and self.num_images - starts[-1] < least:
             del starts[-1]  # too few to learn from: they join the batch before
         return list(pairwise([*starts, self.num_images]))
 

@@ -15,6 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from core.errors import InputError
 from core.jobs import StatusWriter
 from core.runs.lr_search import LrCurve
 from core.training.backbone.features import compute_features, fastest_engine
@@ -24,7 +25,7 @@ from core.training.loop.engine import Recipe
 from core.training.loop.losses import build_loss
 from core.training.loop.numerics import choose_numerics
 from core.training.loop.optimizers import Optimizers, group_parameters, learns
-from core.training.loop.stepping import Stepper
+from core.training.loop.stepping import NoMemory, Stepper
 from core.training.materials import Places, image_material
 from core.training.models import Network
 from core.training.models.groups import ParameterGroup, parameter_groups
@@ -101,7 +102,13 @@ def range_test(
         parts = next(steps)
         sizes = [len(inputs) for inputs, _ in parts]
         optimizers.set_factor(rate)
-        step = stepper.step(iter(parts), sizes, should_stop)
+        try:
+            step = stepper.step(iter(parts), sizes, should_stop)
+        except NoMemory as error:
+            raise InputError(
+                f"Batches of {sizes[0]} images do not fit in memory.",
+                "Lower optim.batch_size; the pre-flight says what fits.",
+            ) from error
         if step is None:
             raise Stopped
         losses.append(float(step.figures[0]) / sum(sizes))

@@ -14,6 +14,7 @@ from torch import nn
 from core.training.batching.batches import Batches
 from core.training.loop.engine import Callbacks, Recipe, fit
 from core.training.models.groups import ParameterGroup
+from core.training.watch import Stopped
 
 WARM_UP = 3  # steps: memory is taken and kernels are chosen in the first ones
 LONG_ENOUGH_S, MOST_S = 4.0, 60.0
@@ -105,6 +106,7 @@ def measure_pace(
 
     Raises:
         OutOfMemory, Diverged: as the run itself would.
+        Stopped: asked to.
     """
     times = _Times()
     callbacks = Callbacks(
@@ -118,6 +120,8 @@ def measure_pace(
         stop=recipe.stop.model_copy(update={"patience": 0}),
     )
     fit(model, groups, train, val, endless, callbacks)
+    if should_stop():
+        raise Stopped
     row, gap_s = times.rows[0]
     num_steps = -(-len(train.sizes(0, recipe.optim.batch_size)) // recipe.optim.accumulate)
     trained_s = train.num_images / max(row["images_per_s"], 1e-9)

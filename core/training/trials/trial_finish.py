@@ -47,13 +47,14 @@ def try_finish(setup: Setup, network: Network, backbone: Path | None, folder: Pa
 def _try_export(setup: Setup, bundle: object, backbone: Path | None) -> float:
     marks: list[tuple[int, float]] = []
     began = time.monotonic()
-    export(bundle, setup, backbone, lambda done, _: marks.append((done, time.monotonic())), 2 * PARITY_BATCH)
+    most = MOST_COMPARED if backbone is None else PARITY_BATCH  # as the run itself
+    export(bundle, setup, backbone, lambda done, _: marks.append((done, time.monotonic())), min(most, 2 * PARITY_BATCH))
     spent = time.monotonic() - began
     if len(marks) < 2:
         return spent
     (few, first), (many, last) = marks[0], marks[-1]
     num_val = int((setup.manifest["split"] == "val").sum())
-    return spent + (last - first) / (many - few) * max(0, min(num_val, MOST_COMPARED) - many)
+    return spent + (last - first) / (many - few) * max(0, min(num_val, most) - many)
 
 
 def _try_evaluation(setup: Setup, folder: Path, has_features: bool) -> float:

@@ -182,7 +182,7 @@ def _on_features(setup: Setup, network: Network, watch: Watch) -> Learning:
         phases=phases,
         images_per_s=1 / image_s,
         loader_images_per_s=1 / _decoding_s(some, len(some), watch),
-        compute_images_per_s=len(some) / max(1e-9, sum(calls_s) / engine.at_once),
+        compute_images_per_s=len(some) / max(1e-9, sum(calls_s) / min(engine.at_once, len(calls_s))),
         batch_size=fit.batch_size,
         accumulate=fit.accumulate,
         checkpoint_bytes=fit.paces[-1].checkpoint_bytes,

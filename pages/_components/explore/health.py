@@ -35,6 +35,9 @@ def draw(workspace: Workspace, dataset: Dataset) -> None:
         st.info("This dataset was indexed before there were checks. Add its folder again to have it checked.")
         return
     counted = readers.passing(dataset, readers.ALL)
+    if not counted.any():
+        st.info("Every image of this dataset is excluded, so there is nothing to check.")
+        return
     found = readers.counted(dataset, readers.ALL, "findings", health.findings)
     st.markdown(f"**{health.headline(rows, counted, found)}**")
     _summary(found)
