@@ -38,7 +38,8 @@ def _classified(run: Run, images: Sequence[tuple[str, bytes]]) -> list[Shown]:
         for i, answer in zip(new, answers, strict=True):
             kept[names[i]] = shown_answer(images[i][1], answer)
     shown = [kept[name] for name in names]
-    for name in list(kept)[:-MOST_KEPT]:
+    wanted = set(names)  # however many: else each drawing would classify some again
+    for name in [name for name in kept if name not in wanted][: max(0, len(kept) - MOST_KEPT)]:
         del kept[name]
     return shown
 

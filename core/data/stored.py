@@ -6,6 +6,7 @@ import errno
 import os
 import shutil
 import time
+from contextlib import nullcontext
 from dataclasses import MISSING, asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
@@ -276,17 +277,18 @@ def publish(ws: Workspace, built: Path, name: str | None = None) -> Dataset:
     if dataset is None:
         raise DarkroomError(f"{built} holds no finished dataset.", "Look at the folder of images again.")
     target = ws.dataset(dataset.id)
-    before = read_described(target)
-    dataset = replace(
-        dataset,
-        name=name or (before.name if before else dataset.name),
-        created=before.created if before else dataset.created,
-    )
-    _write(dataset, target)
-    try:
-        _move(built, target)
-    except OSError as error:
-        raise write_failure(target, error) from error
+    with ledger.lock(target) if target.exists() else nullcontext():  # a correction under way would put the old back
+        before = read_described(target)
+        dataset = replace(
+            dataset,
+            name=name or (before.name if before else dataset.name),
+            created=before.created if before else dataset.created,
+        )
+        _write(dataset, target)
+        try:
+            _move(built, target)
+        except OSError as error:
+            raise write_failure(target, error) from error
     published = read_dataset(target)
     assert published is not None
     return published

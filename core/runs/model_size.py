@@ -45,7 +45,8 @@ def model_size(workspace: Workspace, config: TrainConfig, num_classes: int) -> M
     folder = size_folder(workspace, config, num_classes)
     status = jobs.read_status(folder) if folder.exists() else None
     result = read_json(folder / RESULT)  # after the status: a helper that has ended left what it found before
-    if result is not None:
+    # What stood in the way may be gone by now: a file that was missing, a run that has its model since.
+    if result is not None and (result["parameters"] or time.time() - (folder / RESULT).stat().st_mtime < RETRY_AFTER_S):
         return ModelSize(**result)
     if status is not None and status.ended and time.time() - status.heartbeat < RETRY_AFTER_S:
         raise DarkroomError("The model could not be built to count its parameters.", f"See {folder / jobs.LOG}.")
@@ -58,7 +59,7 @@ def model_size(workspace: Workspace, config: TrainConfig, num_classes: int) -> M
 
 def size_folder(workspace: Workspace, config: TrainConfig, num_classes: int) -> Path:
     """Where the count is kept; it may not exist yet."""
-    asked = json.dumps(_request(config, num_classes), sort_keys=True)
+    asked = json.dumps([_request(config, num_classes), _stamp(config.model.weights_from)], sort_keys=True)
     return workspace.cache / "model-sizes" / hashlib.blake2b(asked.encode(), digest_size=8).hexdigest()
 
 
@@ -68,3 +69,12 @@ def _request(config: TrainConfig, num_classes: int) -> dict[str, Any]:
         "num_classes": num_classes,
         "image_size": config.preprocess.image_size,
     }
+
+
+def _stamp(file: str) -> list[int]:
+    """Changes when another file is put in its place; empty where there is none."""
+    try:
+        about = Path(file).stat()
+    except OSError:
+        return []
+    return [about.st_size, about.st_mtime_ns] if file else []

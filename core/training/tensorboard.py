@@ -16,6 +16,7 @@ from torch.utils.tensorboard import SummaryWriter
 from torch.utils.tensorboard.summary import hparams
 
 EVERY_S = 1.0  # between two notes from inside an epoch
+SPEED = "speed"  # the folder of their curve, which TensorBoard shows as a run beside the others
 TAGS = {  # a row's names -> what TensorBoard groups by the part before the slash
     "train_loss": "loss/training",
     "val_loss": "loss/validation",
@@ -41,6 +42,9 @@ class EventWriter:
 
     def __init__(self, folder: Path, first_epoch: int = 1) -> None:
         self._writer = SummaryWriter(str(folder), purge_step=first_epoch if first_epoch > 1 else None)
+        # Of its own, as its steps are thousandths: what is not shown twice is counted in steps of all curves of a file.
+        again = 1000 * (first_epoch - 1) + 1 if first_epoch > 1 else None
+        self._speed = SummaryWriter(str(folder / SPEED), purge_step=again)
         self._noted = time.monotonic()
 
     def step(self, epoch: int, step: int, num_steps: int, images_per_s: float) -> None:
@@ -50,7 +54,7 @@ class EventWriter:
             self._noted = now
             # In thousandths of an epoch: whatever becomes of the batch size, the same place has the same number.
             place = round(1000 * (epoch - 1 + step / max(1, num_steps)))
-            self._writer.add_scalar("images_per_s/within_epochs", images_per_s, place)
+            self._speed.add_scalar("images_per_s/within_epochs", images_per_s, place)
 
     def epoch(self, row: dict[str, Any]) -> None:
         """Note an epoch's row of `metrics.jsonl`."""
@@ -82,6 +86,7 @@ class EventWriter:
     def close(self) -> None:
         """Write what is still in memory to the disk."""
         self._writer.close()
+        self._speed.close()
 
 
 def confusion_picture(counts: Sequence[Sequence[int]], classes: Sequence[str]) -> np.ndarray | None:

@@ -139,6 +139,8 @@ def _newest(workspace: Workspace, collection: Collection, label: str) -> None:
         if st.button("Delete the last capture", icon=":material/undo:", disabled=not newest):
             captures.delete_last(workspace, collection.id, label)
             st.rerun()
-        if st.button("Delete this class", icon=":material/delete:"):
-            captures.delete_class(workspace, collection.id, label)
-            st.rerun()
+        with st.popover("Delete this class", icon=":material/delete:"):
+            st.markdown(f"Its {count(collection.counts[label], 'image')} are deleted for good.")
+            if st.button("Delete them", type="primary"):
+                captures.delete_class(workspace, collection.id, label)
+                st.rerun()

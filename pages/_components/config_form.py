@@ -82,6 +82,13 @@ def draw_group(group: str) -> dict[str, Any]:
     return {path: value for path, value in effective(values, _defaults()).items() if path.startswith(f"{group}.")}
 
 
+def group_values(group: str) -> dict[str, Any]:
+    """What stands in the fields of a group, drawn or not: `{"group.field": value}`."""
+    _, kept = st.session_state.get(_FORM, ("", {}))
+    values = preset_values(st.session_state.get(PRESET, next(iter(PRESETS)))) | kept
+    return {path: value for path, value in effective(values, _defaults()).items() if path.startswith(f"{group}.")}
+
+
 def changes(preset: str, values: Mapping[str, Any]) -> list[tuple[str, Any, Any]]:
     """(field, the preset's value, the form's value) of each field that is not as the preset has it."""
     start = preset_values(preset)

@@ -19,9 +19,9 @@ from core.config import TrainConfig, build_config
 from core.data.datasets import index_path
 from core.data.splits import split_dataset
 from core.errors import InputError
-from core.files import read_json
+from core.files import read_json, write_json
 from core.runs.launch import resume_run, start_run, stop_run
-from core.runs.model_size import model_size
+from core.runs.model_size import model_size, size_folder
 from core.runs.store import Run, create_run, list_runs, open_run, summary
 from core.workspace import REPOSITORY, Workspace
 from tests.conftest import ImageFolder
@@ -231,6 +231,17 @@ def test_an_interrupted_count_is_counted_again(workspace: Workspace) -> None:
     shutil.rmtree(folder)
     folder.mkdir()  # as an interrupted helper leaves it
     wait_until(lambda: model_size(workspace, config, 2) is not None, "the count")
+
+
+def test_what_stood_in_the_way_is_looked_into_again(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+    config, launched = build_config({}, "from-scratch"), list[object]()
+    monkeypatch.setattr(jobs, "launch", lambda *arguments: launched.append(arguments))
+    result = size_folder(workspace, config, 2) / "result.json"
+    result.parent.mkdir(parents=True)
+    write_json(result, {"parameters": 0, "trainable_parameters": 0, "note": "There is no such file."})
+    assert model_size(workspace, config, 2) is not None and not launched
+    os.utime(result, (1, 1))
+    assert model_size(workspace, config, 2) is None and len(launched) == 1
 
 
 def test_parameters_are_counted_by_a_helper(workspace: Workspace) -> None:

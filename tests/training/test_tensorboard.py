@@ -9,6 +9,7 @@ import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData
 
+from core.training import tensorboard
 from core.training.tensorboard import EventWriter, confusion_picture
 
 REPORT = {"test_accuracy": 0.75, "val_accuracy": None, "confusion": [[3, 1], [0, 4]], "classes": ["cat", "dög"]}
@@ -46,17 +47,22 @@ def test_what_was_noted_is_read_back(tmp_path: Path) -> None:
     assert settings["optim.learning_rate"].number_value == 0.1 and settings["model.tune"].string_value == "all"
 
 
-def test_epochs_trained_again_after_a_kill_stand_once(tmp_path: Path) -> None:
+def test_epochs_trained_again_after_a_kill_stand_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tensorboard, "EVERY_S", 0.0)
     first = EventWriter(tmp_path)
     for epoch in (1, 2, 3):
+        first.step(epoch, 1, 2, 90.0)
         first.epoch(_row(epoch, 9.0))
     first.close()
     resumed = EventWriter(tmp_path, first_epoch=2)
     for epoch in (2, 3):
+        resumed.step(epoch, 1, 2, 10.0)
         resumed.epoch(_row(epoch, 1.0))
     resumed.close()
     values = [(event.step, event.value) for event in _read(tmp_path).Scalars("loss/training")]
     assert values == [(1, 9.0), (2, 1.0), (3, 1.0)]
+    speeds = _read(tmp_path / tensorboard.SPEED).Scalars("images_per_s/within_epochs")
+    assert [(event.step, event.value) for event in speeds] == [(500, 90.0), (1500, 10.0), (2500, 10.0)]
 
 
 def test_the_matrix_is_darkest_where_most_of_a_row_is() -> None:

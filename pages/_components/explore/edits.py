@@ -9,6 +9,7 @@ import pandas as pd
 import streamlit as st
 
 from core import jobs
+from core.config import build_config
 from core.data.cleaned import exports_of, forget_export, start_export
 from core.data.datasets import Dataset
 from core.data.edits import Edit, history, next_steps
@@ -17,6 +18,7 @@ from core.files import csv_bytes
 from core.wording import count
 from core.workspace import Workspace
 from pages._components import keys
+from pages._components.config_form import group_values
 from pages._components.edit_bar import step_buttons
 from pages._components.guard import fragment, guarded
 from pages._components.states import state_text
@@ -76,7 +78,8 @@ def _export(workspace: Workspace, dataset: Dataset) -> None:
     st.subheader("Export a cleaned copy")
     st.markdown(
         f"Writes {count(dataset.num_images, 'image')} as corrected somewhere else, with `labels.csv` beside them. "
-        "Excluded and unreadable files are left out; the originals stay as they are."
+        "Excluded and unreadable files are left out; the originals stay as they are. Where it is arranged by train, "
+        "val and test, it is divided as under Splits."
     )
     with st.form("export-cleaned", border=False):
         target = st.text_input("Folder to write to", placeholder=f"/home/me/{dataset.name}-cleaned")
@@ -84,7 +87,8 @@ def _export(workspace: Workspace, dataset: Dataset) -> None:
         files = st.selectbox("Files", list(_FILES), format_func=_FILES.__getitem__)
         if st.form_submit_button("Write the copy", icon=":material/drive_file_move:"):
             with guarded():
-                start_export(workspace, dataset.id, target, arrange, files)
+                split = build_config({**group_values("split"), "data.dataset": dataset.id}).split
+                start_export(workspace, dataset.id, target, arrange, files, split)
     st.download_button(
         "Corrected labels as CSV",
         lambda: csv_bytes(usable(dataset.manifest())[["path", "label", "source_label", "split", "group"]]),
