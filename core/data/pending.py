@@ -9,6 +9,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import psutil
 from filelock import FileLock
 
@@ -110,7 +111,7 @@ def examples(ws: Workspace, identity: str, number: int = 8) -> tuple[list[str], 
     root = _images_so_far(folder)
     dataset = read_dataset(folder / BUILT)
     if dataset is not None:
-        paths = dataset.indexed()["path"]
+        paths = pd.read_parquet(dataset.folder / MANIFEST, columns=["path"])["path"]
         steps = sorted({place * len(paths) // number for place in range(number)})
         names = paths.iloc[steps].tolist()
     else:
@@ -207,8 +208,13 @@ def _images_so_far(folder: Path) -> Path:
 
 
 def _tables(root: Path, dataset: Dataset | None) -> list[Path]:
-    places = [dataset.root, root] if dataset else [root]
-    return [file for place in places for file in sorted(place.glob("*")) if file.suffix.lower() in TABLE_SUFFIXES]
+    places = dict.fromkeys([dataset.root, root] if dataset else [root])
+    names = {place: os.listdir(place) if place.is_dir() else [] for place in places}  # of images there may be a million
+    return [place / name for place in places for name in sorted(names[place]) if _suffix(name) in TABLE_SUFFIXES]
+
+
+def _suffix(name: str) -> str:
+    return os.path.splitext(name)[1].lower()
 
 
 def _folder(ws: Workspace, identity: str) -> Path:

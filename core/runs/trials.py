@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, Generic, Protocol, TypeVar
 
 import pandas as pd
+from filelock import FileLock
 
 from core import jobs
 from core.config import TrainConfig
@@ -131,15 +132,18 @@ def cancel(folder: Path) -> None:
 
 
 def _start(folder: Path, module: str, config: TrainConfig, divided: Divided) -> None:
-    _forget_oldest(folder.parent)
-    folder.mkdir(parents=True, exist_ok=True)
-    jobs.prepare(folder)  # at once: who asks meanwhile must not take it for a helper that was ended
-    (folder / RESULT).unlink(missing_ok=True)
-    (folder / jobs.LOG).unlink(missing_ok=True)
-    write_bytes(folder / MANIFEST, divided.manifest.to_parquet(index=False))
-    write_json(folder / REQUEST, config.model_dump())
-    jobs.prepare(folder)
-    jobs.launch(folder, module, str(folder))
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(folder.parent.with_suffix(".lock")):
+        if folder.exists() and not jobs.read_status(folder).ended:
+            return  # another tab was first
+        _forget_oldest(folder.parent)
+        folder.mkdir(exist_ok=True)
+        jobs.prepare(folder)  # at once: who asks meanwhile must not take it for a helper that was ended
+        (folder / RESULT).unlink(missing_ok=True)
+        (folder / jobs.LOG).unlink(missing_ok=True)
+        write_bytes(folder / MANIFEST, divided.manifest.to_parquet(index=False))
+        write_json(folder / REQUEST, config.model_dump())
+        jobs.launch(folder, module, str(folder))
 
 
 def _forget_oldest(trials: Path) -> None:
