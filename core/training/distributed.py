@@ -82,6 +82,10 @@ class Ranks:
         distributed.broadcast(told, src=0)
         return bool(told.item())
 
+    def all_say(self, answer: bool) -> bool:
+        """Whether every process answers yes; all of them have to ask."""
+        return bool(self.all_reduce_sum(torch.tensor([float(not answer)])).item() == 0)
+
     def barrier(self) -> None:
         """Wait until all processes are here."""
         self.all_reduce_sum(torch.zeros(1))

@@ -142,6 +142,13 @@ def test_two_processes_fill_the_cache_together(images: Images, tmp_path: Path) -
     assert _fill(store, images) == Filled(22, 0, 0)
 
 
+def test_shares_make_the_whole_although_one_process_was_there_before_the_other(images: Images, tmp_path: Path) -> None:
+    store = PixelStore(tmp_path / "cache", SPEC)
+    for rank in range(2):
+        assert store.fill(images, PLENTY, lambda *_: None, lambda: False, (rank, 2)) is not None
+    assert _fill(store, images) == Filled(22, 0, 0)
+
+
 def test_an_image_that_vanished_is_named(images: Images, tmp_path: Path) -> None:
     (images.root / "07.png").unlink()
     with pytest.raises(DarkroomError, match="07.png"):

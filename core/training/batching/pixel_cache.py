@@ -82,7 +82,8 @@ class PixelStore:
         held = set(np.concatenate([keys for _, keys in self._parts()] or [np.empty(0, np.uint64)]).tolist())
         missing = [index for index, key in enumerate(wanted.tolist()) if key not in held]
         room = self._make_room(len(missing), most_bytes, wanted)
-        todo = missing[:room][share[0] :: share[1]]
+        # By content: what the others have added meanwhile is not missing here, so places in this list mean nothing.
+        todo = [index for index in missing[:room] if int(wanted[index]) % share[1] == share[0]]
         each = max(1, PART_BYTES // int(np.prod(self._shape)))
         with ThreadPoolExecutor(DECODE_THREADS) as pool:
             for start in range(0, len(todo), each):

@@ -54,11 +54,12 @@ def open_pixels(
         DarkroomError: a file can no longer be read.
     """
     share = runtime.memory_share / ranks.local_size
-    if fits_in_memory(sum(images.num_bytes for _, images, _ in splits), share):
+    # Together: processes that kept them in different places would wait for one another for ever.
+    if ranks.all_say(fits_in_memory(sum(images.num_bytes for _, images, _ in splits), share)):
         kept = [(name, images) for name, images, _ in splits]
     else:
         kept = [(name, images.with_spec(spec)) for name, images, spec in splits]
-    if fits_in_memory(sum(images.num_bytes for _, images in kept), share):
+    if ranks.all_say(fits_in_memory(sum(images.num_bytes for _, images in kept), share)):
         return [_in_memory(name, images, watch) for name, images in kept]
     if not runtime.disk_cache_gb or any(images.hashes is None for _, images in kept):
         watch.log("The images do not fit in the memory they may take, so they are read from their files every epoch.")
