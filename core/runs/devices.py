@@ -8,6 +8,8 @@ from typing import Literal
 
 import psutil
 
+from core.onnx_runtime import num_cores
+
 
 @dataclass(frozen=True)
 class Device:
@@ -27,11 +29,10 @@ class Device:
 
 def training_device() -> Device:
     """The first GPU the NVIDIA driver knows, else the CPU."""
-    num_cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return _first_gpu(num_cores) or Device("cpu", "CPU", psutil.virtual_memory().total, num_cores)
+    return _first_gpu() or Device("cpu", "CPU", psutil.virtual_memory().total, num_cores())
 
 
-def _first_gpu(num_cores: int) -> Device | None:
+def _first_gpu() -> Device | None:
     """The first GPU that CUDA_VISIBLE_DEVICES leaves, or None where the driver is missing or answers with an error."""
     import pynvml
 
@@ -51,4 +52,4 @@ def _first_gpu(num_cores: int) -> Device | None:
         memory = int(pynvml.nvmlDeviceGetMemoryInfo(handle).total)
     except pynvml.NVMLError:  # GPUs that share the machine's memory have none of their own to tell
         memory = psutil.virtual_memory().total
-    return Device("cuda", name, memory, num_cores)
+    return Device("cuda", name, memory, num_cores())

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import multiprocessing
-import os
 import queue
 import threading
 from collections.abc import Callable, Iterator
@@ -15,6 +14,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from core.errors import DarkroomError
+from core.onnx_runtime import num_cores
 from core.training.batching.images import Images, Progress
 
 T = TypeVar("T")
@@ -62,7 +62,7 @@ class MemoryPixels:
         # Of a small image the decoder has little to do and Python much: four threads do 2,100 in a second, where one
         # would do 4,000 and two processes do 6,000.
         pixels = np.empty((len(images), 3, images.spec.size, images.spec.size), np.uint8)
-        num_processes = min(_MOST_PROCESSES, len(os.sched_getaffinity(0)))
+        num_processes = min(_MOST_PROCESSES, num_cores())
         each = max(1, min(_PART, _PART_BYTES // pixels[0].nbytes))
         parts = list(torch.arange(len(images)).split(each))
         for part, read in zip(parts, FilePixels(images, num_processes).batches(parts), strict=True):
