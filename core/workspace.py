@@ -44,6 +44,11 @@ class Workspace:
         return self._made("runs")
 
     @property
+    def trash(self) -> Path:
+        """Runs that were deleted a short while ago; a sibling of `runs`, so deleting and undoing are one rename."""
+        return self._made("trash")
+
+    @property
     def thumbnails(self) -> Path:
         return self._made("cache", "thumbnails")
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 import time
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,8 @@ from core import jobs
 from core.config import TrainConfig, parse_config
 from core.errors import DarkroomError, InputError
 from core.files import read_json, read_jsonl, tail_text, write_bytes, write_json
+from core.runs.about import clean_tags, write_about
+from core.runs.repeat import ENVIRONMENT, environment
 from core.workspace import Workspace
 
 CONFIG, MANIFEST, METRICS = "config.json", "manifest.parquet", "metrics.jsonl"
@@ -81,18 +84,27 @@ class Run:
 
 
 def create_run(
-    workspace: Workspace, config: TrainConfig, manifest: pd.DataFrame, data: dict[str, Any] | None = None
+    workspace: Workspace,
+    config: TrainConfig,
+    manifest: pd.DataFrame,
+    data: dict[str, Any] | None = None,
+    tags: Iterable[str] = (),
 ) -> Run:
     """A new run folder with everything the worker needs, state queued.
 
     Args:
         manifest: the images and their split, kept with the run.
         data: which version of the dataset they are, see `Run.data`.
+        tags: to begin with, see `core.runs.about.About`.
     """
+    tags = clean_tags(tags)
     run = _claim_folder(workspace, config)
     write_bytes(run.folder / MANIFEST, manifest.to_parquet(index=False))
     if data:
         write_json(run.folder / DATA, data)
+    if tags:
+        write_about(run, tags=tags)
+    write_json(run.folder / ENVIRONMENT, environment(config), durable=False)
     jobs.prepare(run.folder)
     write_json(run.folder / CONFIG, config.model_dump())  # last: with it the folder is a run
     return run

@@ -13,8 +13,8 @@ from core.data.filters import PARAMETERS, Filters
 T = TypeVar("T")
 
 PAGES = Path(__file__).resolve().parent.parent
-OVERVIEW, EXPLORE, TRAIN, EVALUATE, CLASSIFY = (
-    PAGES / f"{name}.py" for name in ("overview", "explore", "train", "evaluate", "classify")
+OVERVIEW, EXPLORE, TRAIN, RUNS, EVALUATE, CLASSIFY = (
+    PAGES / f"{name}.py" for name in ("overview", "explore", "train", "runs", "evaluate", "classify")
 )
 
 # Query parameters: what a link, a bookmark or a second tab opens.
