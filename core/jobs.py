@@ -288,6 +288,18 @@ def launch(folder: Path, module: str, *arguments: str, environment: Mapping[str,
     return identity
 
 
-def request_stop(folder: Path) -> None:
-    """Ask a job to end cleanly at its next step."""
-    write_json(folder / STOP, {"requested": time.time()})
+def request_stop(folder: Path, reason: str = "") -> None:
+    """Ask a job to end cleanly at its next step.
+
+    Args:
+        reason: a sentence, where it is another than that somebody wants it; see `stop_reason`.
+    """
+    write_json(folder / STOP, {"requested": time.time(), "reason": reason})
+
+
+def stop_reason(folder: Path) -> str:
+    """Why a job was asked to stop; empty where it was not, or nobody said why."""
+    try:
+        return str((read_json(folder / STOP) or {}).get("reason", ""))
+    except DarkroomError:  # touched by a signal's handler: an empty file
+        return ""

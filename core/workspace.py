@@ -49,6 +49,11 @@ class Workspace:
         return self._made("trash")
 
     @property
+    def sweeps(self) -> Path:
+        """Searches for good settings, a folder each."""
+        return self._made("sweeps")
+
+    @property
     def thumbnails(self) -> Path:
         return self._made("cache", "thumbnails")
 
@@ -102,6 +107,9 @@ class Workspace:
 
     def run(self, run_id: str) -> Path:
         return self.runs / _checked(run_id, "run")
+
+    def sweep(self, sweep_id: str) -> Path:
+        return self.sweeps / _checked(sweep_id, "sweep")
 
     def _made(self, *parts: str) -> Path:
         folder = self.root.joinpath(*parts)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-GUIDED = ["core.data", "core.training", *(f"core.training.{room}" for room in ("batching", "augmentation", "backbone"))]
+GUIDED = ["core.data", "core.sweeps", "core.training", *(f"core.training.{room}" for room in ("batching", "augmentation", "backbone"))]
 GUIDED += ["core.training.loop", "core.training.trials"]
 
 

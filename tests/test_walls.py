@@ -26,6 +26,8 @@ PROGRAMS = {
     "core.training.trials.trial_finish",
     "core.__main__",
     "core.verbs_training",
+    "core.verbs_sweeps",
+    "core.sweeps.work",
     "core.docs",
 }
 FOUNDATION = {
@@ -43,6 +45,7 @@ FOUNDATION = {
 MAY_IMPORT = {
     "core.data": {"core.data"},
     "core.runs": {"core.runs"},
+    "core.sweeps": {"core.sweeps", "core.runs"},
     "core.training": {"core.training", "core.data"},
     "core.inference": {"core.inference", "core.training", "core.data"},
     "core.evaluation": {"core.evaluation", "core.inference", "core.training", "core.data", "core.runs"},
@@ -103,7 +106,8 @@ def test_nobody_imports_a_program(path: Path) -> None:
         "core.training.trials.preflight": {"core.training.trials.trial", "core.training.trials.trial_finish"},
         "core.training.trials.lr_finder": {"core.training.trials.trial"},
         "core.training.trials.previews": {"core.training.trials.trial"},
-        "core.__main__": {"core.verbs_training"},
+        "core.__main__": {"core.verbs_training", "core.verbs_sweeps"},
+        "core.verbs_sweeps": {"core.verbs_training"},
         "core.docs": {"core.__main__"},
     }
     assert imported <= allowed.get(_name(path), set())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
 from typing import Any
 
 import pandas as pd
@@ -19,10 +20,14 @@ FINISHING = frozenset({"writing", "exporting", "evaluating"})  # phases a run en
 
 
 def start_run(
-    workspace: Workspace, config: TrainConfig, manifest: pd.DataFrame, data: dict[str, Any] | None = None
+    workspace: Workspace,
+    config: TrainConfig,
+    manifest: pd.DataFrame,
+    data: dict[str, Any] | None = None,
+    tags: Iterable[str] = (),
 ) -> Run:
     """Create a run and start its worker, which outlives this process; see `create_run`."""
-    run = create_run(workspace, config, manifest, data)
+    run = create_run(workspace, config, manifest, data, tags)
     _launch(run, config)
     return run
 
@@ -47,10 +52,14 @@ def resume_run(run: Run) -> Run:
     return run
 
 
-def stop_run(run: Run) -> None:
-    """Ask the worker to end at its next step and keep the best weights; nothing happens to a run that has ended."""
+def stop_run(run: Run, reason: str = "") -> None:
+    """Ask the worker to end at its next step and keep the best weights; nothing happens to a run that has ended.
+
+    Args:
+        reason: a sentence that begins the message it ends with.
+    """
     if not run.status.ended:
-        jobs.request_stop(run.folder)
+        jobs.request_stop(run.folder, reason)
 
 
 def _launch(run: Run, config: TrainConfig) -> None:
