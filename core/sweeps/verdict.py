@@ -1,0 +1,79 @@
+"""Whether the best trial is better than the settings the sweep started from, said with what the test images show."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from core.errors import InputError
+from core.runs.store import open_run
+from core.sweeps.results import TrialRow, best_row, start_row
+from core.sweeps.spec import SweepSpec
+from core.wording import percent, significant
+from core.workspace import Workspace
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """The best trial against the start.
+
+    Attributes:
+        start: None where it is not among the trials or has not finished.
+        best_test, start_test: accuracy on the test images (0..1), None where the run is not evaluated here.
+        sentence: all of it in words.
+    """
+
+    best: TrialRow
+    start: TrialRow | None
+    best_test: float | None
+    start_test: float | None
+    sentence: str
+
+
+def verdict(workspace: Workspace, spec: SweepSpec, rows: Sequence[TrialRow]) -> Verdict | None:
+    """None while no trial has finished.
+
+    The best of many validation scores flatters, as it was chosen by them; no choice was made by the test images.
+    """
+    best, start = best_row(spec, rows), start_row(rows)
+    if best is None:
+        return None
+    best_test = _test_accuracy(workspace, best)
+    if start is None:
+        return Verdict(best, None, best_test, None, f"{_named(spec, best)} {_without_start(spec, rows)}")
+    if best.number == start.number:
+        return Verdict(best, start, best_test, best_test, "No trial was better than the settings it started from.")
+    start_test = _test_accuracy(workspace, start)
+    sentence = f"{_named(spec, best)} The settings it started from have {_score(spec, start)}."
+    return Verdict(best, start, best_test, start_test, f"{sentence} {_on_test(best_test, start_test)}".strip())
+
+
+def _named(spec: SweepSpec, best: TrialRow) -> str:
+    return f"Trial {best.number} is best, with {spec.metric} {_score(spec, best)}."
+
+
+def _score(spec: SweepSpec, row: TrialRow) -> str:
+    return significant(row.score) if spec.metric == "val_loss" else percent(row.score)
+
+
+def _without_start(spec: SweepSpec, rows: Sequence[TrialRow]) -> str:
+    if spec.start is None:
+        return "The settings it started from are outside of what was searched, so they were not tried."
+    if any(row.start and not row.over for row in rows):
+        return "The settings it started from have not finished yet."
+    return "The settings it started from did not finish."
+
+
+def _on_test(best: float | None, start: float | None) -> str:
+    if best is None or start is None:
+        return ""
+    answer = "Better" if best > start else "Not better" if best < start else "As good"
+    return f"{answer} on the test images, which no choice was made by: {percent(best)} against {percent(start)}."
+
+
+def _test_accuracy(workspace: Workspace, row: TrialRow) -> float | None:
+    try:
+        report = open_run(workspace, row.run).report() if row.run else None
+    except InputError:  # on another machine, or deleted
+        return None
+    return None if report is None else report.get("test_accuracy")
