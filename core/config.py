@@ -24,6 +24,13 @@ class DataConfig(_Group):
     """Which images."""
 
     dataset: str = Field("digits", min_length=1, description="The dataset's id, as listed on Overview.")
+    train_share: float = Field(
+        1.0,
+        gt=0,
+        le=1,
+        description="Share of each class's training images that is used, to see what fewer images would give; "
+        "validation and test stay whole. runtime.seed draws which, and a smaller share is a part of a larger.",
+    )
 
 
 class SplitConfig(_Group):

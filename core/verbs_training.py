@@ -57,7 +57,7 @@ def _add_settings(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--preset", choices=PRESETS, default=None, help="start from these settings (default: transfer)")
     for group in TrainConfig.model_fields:
         section = parser.add_argument_group(group)
-        for knob in (knob for knob in knobs() if knob.group == group and group != "data"):
+        for knob in (knob for knob in knobs() if knob.group == group and knob.path != "data.dataset"):
             text = f"{knob.help} [{knob.allowed}; default {knob.default}]".replace("%", "%%")
             section.add_argument(f"--{knob.path}", metavar="VALUE", default=argparse.SUPPRESS, help=text)
 

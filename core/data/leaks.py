@@ -33,6 +33,7 @@ class Leaks:
         num_source_straddling: those of them that have images in more than one split.
         num_ungrouped: images in no such group though there was one to look for, each a group by itself.
         num_set_aside: images in no split, as others of their group are in a test or validation folder.
+        num_left_out: training images left out by data.train_share.
         num_test_affected: test images that have another of their group in training or validation.
         near_known: whether near duplicates were looked for, which indexes of earlier versions did not.
     """
@@ -47,6 +48,7 @@ class Leaks:
     num_source_straddling: int = 0
     num_ungrouped: int = 0
     num_set_aside: int = 0
+    num_left_out: int = 0
     num_test_affected: int = 0
     near_known: bool = True
 
@@ -69,6 +71,8 @@ class Leaks:
                 f"{count(self.num_set_aside, 'image')} set aside, as the test or validation folder holds others of "
                 "their group."
             )
+        if self.num_left_out:
+            words.append(f"{count(self.num_left_out, 'training image')} left out by data.train_share.")
         if self.num_ungrouped:
             words.append(f"{count(self.num_ungrouped, 'image')} in no group, each taken by itself.")
         if not self.near_known:

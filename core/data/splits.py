@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -20,7 +20,17 @@ from core.errors import InputError
 from core.wording import count
 from core.workspace import Workspace
 
-__all__ = ["Division", "Leaks", "assign_splits", "class_table", "count_leaks", "divide", "membership", "split_dataset"]
+__all__ = [
+    "Division",
+    "Leaks",
+    "assign_splits",
+    "class_table",
+    "count_leaks",
+    "divide",
+    "membership",
+    "split_dataset",
+    "take_share",
+]
 
 _MOST_NAMED = 10
 SET_ASIDE = "set aside"
@@ -104,7 +114,32 @@ def divide(ws: Workspace, config: TrainConfig) -> Division:
             "Put it back, or index it again from where it is now.",
         )
     manifest = assign_splits(dataset.manifest(), config.split)
-    return Division(dataset, manifest, count_leaks(manifest, config.split))
+    leaks = count_leaks(manifest, config.split)
+    if config.data.train_share < 1:
+        set_aside = leaks.num_set_aside
+        manifest = take_share(manifest, config.data.train_share, config.runtime.seed)
+        leaks = count_leaks(manifest, config.split)
+        leaks = replace(leaks, num_set_aside=set_aside, num_left_out=leaks.num_set_aside - set_aside)
+    return Division(dataset, manifest, leaks)
+
+
+def take_share(manifest: pd.DataFrame, share: float, seed: int) -> pd.DataFrame:
+    """A copy of a divided manifest that trains on `share` of each class's training images, rounded, at least one.
+
+    The others' split is missing; validation and test stay as they are. Which ones are kept is drawn from the seed and
+    the images themselves, so of one seed a smaller share is a part of every larger one.
+    """
+    places = np.flatnonzero((manifest["split"] == SPLITS[TRAIN]).to_numpy() & _is_usable(manifest))
+    rows = manifest[["path", "label", "content_hash"]].iloc[places]
+    label, classes = pd.factorize(rows["label"])
+    lots = _draws(rows["content_hash"] + "\0" + rows["path"] + "\0share", seed)
+    order = np.lexsort((lots, label))
+    sizes = np.bincount(label, minlength=len(classes))
+    rank = np.arange(len(rows)) - np.repeat(np.cumsum(sizes) - sizes, sizes)  # within its class
+    most = np.maximum(1, np.round(share * sizes))
+    thinned = manifest.copy()
+    thinned.iloc[places[order[rank >= most[label[order]]]], thinned.columns.get_loc("split")] = None
+    return thinned
 
 
 def split_dataset(ws: Workspace, config: TrainConfig) -> pd.DataFrame:

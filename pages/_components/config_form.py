@@ -110,7 +110,7 @@ def set_fields(values: Mapping[str, Any]) -> None:
 
 def fill_from(config: TrainConfig, changed: Mapping[str, Any]) -> None:
     """From a callback: put all of a config into the form, with some values changed."""
-    fields = {path: value for path, value in flatten(config).items() if not path.startswith("data.")}
+    fields = {path: value for path, value in flatten(config).items() if path != "data.dataset"}
     set_fields(fields | dict(changed))
 
 
@@ -162,7 +162,7 @@ def _apply_preset() -> None:
 
 def _form_knobs() -> list[Knob]:
     """All knobs but the dataset, which the page's own select box chooses."""
-    return [knob for knob in knobs() if knob.group != "data"]
+    return [knob for knob in knobs() if knob.path != "data.dataset"]
 
 
 def _defaults() -> dict[str, Any]:

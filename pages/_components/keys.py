@@ -13,8 +13,8 @@ from core.data.filters import PARAMETERS, Filters
 T = TypeVar("T")
 
 PAGES = Path(__file__).resolve().parent.parent
-OVERVIEW, EXPLORE, TRAIN, RUNS, EVALUATE, CLASSIFY = (
-    PAGES / f"{name}.py" for name in ("overview", "explore", "train", "runs", "evaluate", "classify")
+OVERVIEW, EXPLORE, TRAIN, RUNS, EVALUATE, COMPARE, CLASSIFY = (
+    PAGES / f"{name}.py" for name in ("overview", "explore", "train", "runs", "evaluate", "compare", "classify")
 )
 
 # Query parameters: what a link, a bookmark or a second tab opens.
@@ -25,6 +25,7 @@ PLANNING, WATCHING = "Plan", "Runs"  # the views of Train
 SORT, FALLING, PAGE_SIZE, CHARTS, AGAINST = "sort", "falling", "size", "charts", "against"
 CLASSES_PAGE, REFUSED_PAGE = "classes-page", "refused-page"
 CHECK, THRESHOLD = "check", "threshold"
+COMPARED, SERIES, METRIC, SMOOTHING, FLIPS = "runs", "series", "metric", "smoothing", "flips"  # of Compare
 
 ADDING = "adding-left"  # session: whether an addition was begun and left
 _CAME_FROM, _WRITTEN = "came-from", "written-address"

@@ -78,18 +78,18 @@ def training_part(dataset: Dataset) -> tuple[np.ndarray, str] | None:
     return _training(*_version(dataset), dataset)
 
 
-def divided(workspace: Workspace, dataset: Dataset, split: SplitConfig) -> tuple[pd.DataFrame, Leaks]:
-    """Images of each class in each split if this dataset were split so (see `class_table`), and what would leak.
+def divided(workspace: Workspace, dataset: Dataset, config: TrainConfig) -> tuple[pd.DataFrame, Leaks]:
+    """Images of each class in each split if this dataset were divided so (see `class_table`), and what would leak.
 
     Raises:
         InputError: it cannot be split so.
     """
-    return _divided(*_version(dataset), split.model_dump_json(), workspace, dataset.id, split)
+    return _divided(*_version(dataset), _how_divided(config), workspace, dataset.id, config)
 
 
-def division(workspace: Workspace, dataset: Dataset, split: SplitConfig) -> Division:
+def division(workspace: Workspace, dataset: Dataset, config: TrainConfig) -> Division:
     """The dataset divided so; raises as `divided` does."""
-    return _division(*_version(dataset), split.model_dump_json(), workspace, dataset.id, split)
+    return _division(*_version(dataset), _how_divided(config), workspace, dataset.id, config)
 
 
 def given_splits(dataset: Dataset) -> frozenset[str]:
@@ -196,17 +196,23 @@ def _count(
     return _how(dataset_rows(_dataset), passing(_dataset, filters))
 
 
+def _how_divided(config: TrainConfig) -> str:
+    """What of the settings the division depends on."""
+    share = config.data.train_share
+    return f"{config.split.model_dump_json()} {share} {config.runtime.seed if share < 1 else ''}"
+
+
 @st.cache_resource(max_entries=64, show_spinner="Dividing the images")
 def _divided(
     folder: str,
     fingerprint: str,
     changed: tuple[int, int],
-    split: str,
+    how: str,
     _workspace: Workspace,
     dataset_id: str,
-    _split: SplitConfig,
+    _config: TrainConfig,
 ) -> tuple[pd.DataFrame, Leaks]:
-    division = _division(folder, fingerprint, changed, split, _workspace, dataset_id, _split)
+    division = _division(folder, fingerprint, changed, how, _workspace, dataset_id, _config)
     return class_table(division.manifest), division.leaks
 
 
@@ -215,14 +221,13 @@ def _division(
     folder: str,
     fingerprint: str,
     changed: tuple[int, int],
-    split: str,
+    how: str,
     _workspace: Workspace,
     dataset_id: str,
-    _split: SplitConfig,
+    _config: TrainConfig,
 ) -> Division:
-    return divide(
-        _workspace, TrainConfig.model_validate({"data": {"dataset": dataset_id}, "split": _split.model_dump()})
-    )
+    data = _config.data.model_copy(update={"dataset": dataset_id})
+    return divide(_workspace, _config.model_copy(update={"data": data}))
 
 
 @st.cache_resource(max_entries=8, show_spinner="Reading the run's images")

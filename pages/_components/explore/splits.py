@@ -31,7 +31,7 @@ def draw(workspace: Workspace, dataset: Dataset) -> None:
 
 
 def _preview(workspace: Workspace, dataset: Dataset, config: TrainConfig) -> None:
-    table, leaks = readers.divided(workspace, dataset, config.split)
+    table, leaks = readers.divided(workspace, dataset, config)
     shown = [name for name in (*SPLITS, SET_ASIDE) if table[name].any() or name != SET_ASIDE]
     with st.container(horizontal=True, key="split-sizes"):
         for name in shown:

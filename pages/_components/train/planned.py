@@ -41,4 +41,4 @@ class Planned:
 
     def division(self) -> Division:
         """The images divided, for what starts a process."""
-        return readers.division(self.workspace, self.dataset, self.config.split)
+        return readers.division(self.workspace, self.dataset, self.config)

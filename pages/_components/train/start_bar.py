@@ -63,7 +63,7 @@ def list_changes(preset: str, values: dict[str, Any]) -> None:
 def _plan(workspace: Workspace, dataset: Dataset, preset: str, values: dict[str, Any]) -> Planned:
     """Raises `InputError` where settings do not go together or the images cannot be divided so."""
     config = build_config({**values, "data.dataset": dataset.id}, preset)
-    classes, leaks = readers.divided(workspace, dataset, config.split)
+    classes, leaks = readers.divided(workspace, dataset, config)
     return Planned(workspace, dataset, preset, config, classes, leaks)
 
 
