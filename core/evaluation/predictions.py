@@ -18,8 +18,11 @@ from core.preprocess import PreprocessSpec, read_pixels
 
 PREDICTIONS = "predictions.parquet"
 COLUMNS = ("path", "split", "label", "predicted", "confidence", "loss")
+FAMILIARITY = ("energy", "distance")  # lower means more like the training images; not every run has them
 PROBABILITY_FLOOR = 1e-12  # keeps -ln p finite: no single loss exceeds 27.63
 
+_PREFIX = "p:"
+_COLUMNS_AT_ONCE = 64
 _DECODERS = 2
 _BATCHES_AHEAD = 2  # decoded before the model asks: enough to keep it busy, little enough to stay small in memory
 
@@ -33,13 +36,13 @@ class Predictor(Protocol):
     @property
     def spec(self) -> PreprocessSpec: ...
 
-    def probabilities(self, pixels: np.ndarray) -> np.ndarray:
-        """uint8 (N, size, size, 3) -> float (N, number of classes), rows summing to 1."""
+    def logits(self, pixels: np.ndarray, /) -> np.ndarray:
+        """uint8 (N, size, size, 3) -> scores before softmax, float (N, number of classes)."""
 
 
 def probability_column(name: str) -> str:
     """The column that holds a class's probability; the prefix keeps a class named `path` apart from the path."""
-    return f"p:{name}"
+    return f"{_PREFIX}{name}"
 
 
 def predict_manifest(
@@ -59,14 +62,16 @@ def predict_manifest(
         frame: manifest rows with at least `path`, `label` and `split`; rows with an `error` are not tried again.
         on_progress: called after every batch with images done and images in all.
         should_stop: asked before every batch.
-        known: probabilities that this classifier gives, by path; those images are not read again.
+        known: logits that this classifier gives, by path; those images are not read again.
 
     Returns:
         None where `should_stop` said so: half an evaluation must not be taken for a whole one. Otherwise
         the table, in the manifest's order, with the columns path, split, label, predicted, confidence (the
         predicted class's probability, 0..1), loss (-ln of the label's probability, in nats, that probability
-        taken as at least `PROBABILITY_FLOOR`) and one column `p:<class>` a class; and the images that could
-        not be read, as (path, reason).
+        taken as at least `PROBABILITY_FLOOR`), energy (float32, -ln of the sum of exp(logits): lower is more
+        familiar) and one column `p:<class>` a class, float32, the softmax of the logits as they are, no
+        temperature applied; and the images that could not be read, as (path, reason). What is a figure of the
+        probabilities is worked out from the float32 ones, so that it can be worked out again from the table.
 
     Raises:
         InputError: labels that the classifier does not know.
@@ -86,14 +91,38 @@ def predict_manifest(
         skipped += [(path, r.message) for path, r in zip(batch, results, strict=True) if isinstance(r, ImageReadError)]
         good = [(path, r) for path, r in zip(batch, results, strict=True) if not isinstance(r, ImageReadError)]
         if good:
-            answers = _checked_probabilities(classifier, np.stack([pixels for _, pixels in good]), len(classes))
+            answers = _checked_logits(classifier, np.stack([pixels for _, pixels in good]), len(classes))
             found |= {path: row for (path, _), row in zip(good, answers, strict=True)}
         done += len(results)
         if on_progress is not None:
             on_progress(done, len(paths))
     kept = readable[readable["path"].isin(found.keys())]
-    probabilities = np.array([found[path] for path in kept["path"]]).reshape(len(kept), len(classes))
-    return _table(kept, probabilities, classes), skipped
+    logits = np.array([found[path] for path in kept["path"]]).reshape(len(kept), len(classes))
+    return prediction_table(kept, logits, classes), skipped
+
+
+def prediction_table(rows: pd.DataFrame, logits: np.ndarray, classes: Sequence[str]) -> pd.DataFrame:
+    """The table of `predict_manifest` from the model's scores.
+
+    Args:
+        rows: path, split, label of each image; labels are among `classes`.
+        logits: scores before softmax, finite, (N, C).
+    """
+    exact = logits.astype(np.float64)
+    highest = exact.max(axis=1, keepdims=True) if exact.size else np.zeros((len(exact), 1))
+    spread = np.exp(exact - highest)
+    total = spread.sum(axis=1, keepdims=True)
+    probabilities = (spread / total).astype(np.float32)
+    order, column_of = np.arange(len(rows)), pd.Index(list(classes))
+    of_label = probabilities[order, column_of.get_indexer(rows["label"])].astype(np.float64)
+    best = exact.argmax(axis=1) if len(rows) else np.empty(0, int)
+    answers = rows[["path", "split", "label"]].astype(str).reset_index(drop=True)
+    answers["predicted"] = column_of.astype(str)[best]
+    answers["confidence"] = probabilities[order, best].astype(np.float64)
+    answers["loss"] = -np.log(np.maximum(of_label, PROBABILITY_FLOOR))
+    answers["energy"] = -(highest + np.log(total))[:, 0].astype(np.float32)
+    columns = [probability_column(name) for name in classes]
+    return pd.concat([answers, pd.DataFrame(probabilities, columns=columns)], axis=1)
 
 
 def write_predictions(run_folder: Path, frame: pd.DataFrame) -> None:
@@ -111,15 +140,58 @@ def read_predictions(run_folder: Path) -> pd.DataFrame | None:
     """
     path = run_folder / PREDICTIONS
     try:
-        missing = [name for name in COLUMNS if name not in pq.read_schema(path).names]
-        frame = None if missing else pd.read_parquet(path, columns=list(COLUMNS))
+        return pd.read_parquet(path, columns=_plain_columns(path))
     except FileNotFoundError:
         return None
     except (OSError, ValueError) as error:  # pyarrow's own errors are among these two
         raise DarkroomError(f"{path} is damaged ({error}).", "Evaluate the run again.") from error
+
+
+def read_probabilities(run_folder: Path, split: str | None = "test") -> tuple[pd.DataFrame, np.ndarray] | None:
+    """The rows of a split (None: of all), and what the model thought of every class; None where there is no table.
+
+    Returns:
+        The table as `read_predictions` gives it, numbered from 0, and the softmax of the logits without a
+        temperature, float64 (N, C), in the order of the run's classes.
+
+    Raises:
+        DarkroomError: the file is damaged.
+    """
+    frame = read_predictions(run_folder)
     if frame is None:
+        return None
+    path = run_folder / PREDICTIONS
+    wanted = np.ones(len(frame), bool) if split is None else (frame["split"] == split).to_numpy()
+    try:
+        names = [name for name in pq.read_schema(path).names if name.startswith(_PREFIX)]
+        matrix = np.empty((int(wanted.sum()), len(names)))
+        for start in range(0, len(names), _COLUMNS_AT_ONCE):  # never a second copy of all of them in memory
+            some = names[start : start + _COLUMNS_AT_ONCE]
+            for place, column in enumerate(pq.read_table(path, columns=some).columns, start):
+                matrix[:, place] = column.to_numpy()[wanted]
+    except (OSError, ValueError) as error:
+        raise DarkroomError(f"{path} is damaged ({error}).", "Evaluate the run again.") from error
+    return frame[wanted].reset_index(drop=True), matrix
+
+
+def probabilities_of(predictions: pd.DataFrame) -> np.ndarray:
+    """The `p:<class>` columns of a table still in memory, float64 (N, C); C is 0 where it has none."""
+    names = [name for name in predictions.columns if name.startswith(_PREFIX)]
+    return predictions[names].to_numpy(np.float64)
+
+
+def plain(predictions: pd.DataFrame) -> pd.DataFrame:
+    """The table without the classes' probabilities, as `read_predictions` gives it."""
+    return predictions[[name for name in (*COLUMNS, *FAMILIARITY) if name in predictions.columns]]
+
+
+def _plain_columns(path: Path) -> list[str]:
+    """All but the classes' probabilities."""
+    there = pq.read_schema(path).names
+    missing = [name for name in COLUMNS if name not in there]
+    if missing:
         raise DarkroomError(f"{path} lacks the columns {', '.join(missing)}.", "Evaluate the run again.")
-    return frame
+    return [*COLUMNS, *(name for name in FAMILIARITY if name in there)]
 
 
 def mistakes(frame: pd.DataFrame, split: str = "test", limit: int | None = None) -> pd.DataFrame:
@@ -180,25 +252,12 @@ def _pixels_or_error(path: Path, spec: PreprocessSpec) -> np.ndarray | ImageRead
         return error
 
 
-def _checked_probabilities(classifier: Predictor, pixels_NHWC: np.ndarray, num_classes: int) -> np.ndarray:
-    probabilities = np.asarray(classifier.probabilities(pixels_NHWC), np.float64)
-    assert probabilities.shape == (len(pixels_NHWC), num_classes), probabilities.shape
-    if not np.isfinite(probabilities).all():
+def _checked_logits(classifier: Predictor, pixels_NHWC: np.ndarray, num_classes: int) -> np.ndarray:
+    logits = np.asarray(classifier.logits(pixels_NHWC))
+    assert logits.shape == (len(pixels_NHWC), num_classes), logits.shape
+    if not np.isfinite(logits).all():
         raise DarkroomError(
             "The model answers with values that are not numbers: its training diverged.",
             "Train again with a smaller optim.learning_rate.",
         )
-    return probabilities
-
-
-def _table(rows: pd.DataFrame, probabilities: np.ndarray, classes: list[str]) -> pd.DataFrame:
-    order = np.arange(len(rows))
-    column_of = pd.Index(classes)
-    of_label = probabilities[order, column_of.get_indexer(rows["label"])]
-    best = probabilities.argmax(axis=1) if len(rows) else np.empty(0, int)
-    answers = rows[["path", "split", "label"]].astype(str).reset_index(drop=True)
-    answers["predicted"] = column_of.astype(str)[best]
-    answers["confidence"] = probabilities[order, best]
-    answers["loss"] = -np.log(np.maximum(of_label, PROBABILITY_FLOOR))
-    columns = [probability_column(name) for name in classes]
-    return pd.concat([answers, pd.DataFrame(probabilities, columns=columns)], axis=1)
+    return logits

@@ -21,8 +21,10 @@ from core.evaluation.predictions import (
     cell,
     mistakes,
     predict_manifest,
+    probabilities_of,
     probability_column,
     read_predictions,
+    read_probabilities,
     write_predictions,
 )
 from core.preprocess import PreprocessSpec
@@ -39,13 +41,14 @@ class Brightness:
     batch_sizes: list[int] = field(default_factory=list)
     answer: Callable[[np.ndarray], np.ndarray] | None = None
 
-    def probabilities(self, pixels: np.ndarray) -> np.ndarray:
+    def logits(self, pixels: np.ndarray) -> np.ndarray:
         assert pixels.dtype == np.uint8 and pixels.shape[1:] == (8, 8, 3)
         self.batch_sizes.append(len(pixels))
         if self.answer is not None:
             return self.answer(pixels)
         bright = pixels.mean(axis=(1, 2, 3)) / 255
-        return np.column_stack([1 - bright, bright])
+        with np.errstate(divide="ignore"):
+            return np.maximum(np.log(np.column_stack([1 - bright, bright])), -1000)  # the softmax of which they are
 
 
 def write_images(root: Path, rows: list[tuple[str, int, str, str | None]]) -> pd.DataFrame:
@@ -82,7 +85,7 @@ def predict(classifier: Brightness, root: Path, frame: pd.DataFrame, **options: 
 
 def test_one_row_an_image_of_the_splits_asked_for(tmp_path: Path, manifest: pd.DataFrame) -> None:
     table = predict(Brightness(["night", "day"]), tmp_path, manifest)
-    assert table.columns.tolist() == [*COLUMNS, "p:night", "p:day"]
+    assert table.columns.tolist() == [*COLUMNS, "energy", "p:night", "p:day"]
     assert table["path"].tolist() == ["night/a.png", "day/b.png", "day/c.png", "night/d.png", "day/e.png"]
     assert table["predicted"].tolist() == ["night", "day", "night", "day", "day"]
     assert table["confidence"].tolist() == pytest.approx([0.8, 0.8, 1.0, 0.6, 1.0])
@@ -93,11 +96,12 @@ def test_one_row_an_image_of_the_splits_asked_for(tmp_path: Path, manifest: pd.D
 def test_what_is_known_is_not_read_again(tmp_path: Path, manifest: pd.DataFrame) -> None:
     (tmp_path / "day/b.png").unlink()
     classifier = Brightness(["night", "day"])
-    known = {"day/b.png": np.array([0.25, 0.75]), "day/e.png": np.array([0.1, 0.9]), "elsewhere.png": np.zeros(2)}
+    known = {"day/b.png": np.array([0, np.log(3)]), "day/e.png": np.array([2, 2 + np.log(9)]), "other.png": np.zeros(2)}
     table = predict(classifier, tmp_path, manifest, known=known)
     assert table["path"].tolist() == ["night/a.png", "day/b.png", "day/c.png", "night/d.png", "day/e.png"]
     assert table["p:day"].tolist() == pytest.approx([0.2, 0.75, 0.0, 0.6, 0.9])
     assert sum(classifier.batch_sizes) == 3
+    assert table["energy"].tolist()[1::3] == pytest.approx([-math.log(1 + 3), -math.log(math.exp(2) * 10)])
 
 
 def test_loss_is_minus_log_of_the_labels_probability_and_finite(tmp_path: Path, manifest: pd.DataFrame) -> None:
@@ -115,7 +119,7 @@ def test_classes_may_be_named_like_columns_or_like_each_other(tmp_path: Path) ->
     assert table[probability_column("p:path")].tolist() == [0.0, 1.0]
     write_predictions(tmp_path, table)
     pd.testing.assert_frame_equal(pd.read_parquet(tmp_path / PREDICTIONS), table)
-    pd.testing.assert_frame_equal(read_predictions(tmp_path), table[list(COLUMNS)])  # what pages need of it
+    pd.testing.assert_frame_equal(read_predictions(tmp_path), table[[*COLUMNS, "energy"]])  # what pages need of it
 
 
 def test_order_and_answers_do_not_depend_on_the_batch_size(tmp_path: Path) -> None:
@@ -144,7 +148,7 @@ def test_files_that_cannot_be_read_are_listed_and_the_others_predicted(tmp_path:
 
 def test_nothing_to_predict_gives_an_empty_table_that_can_be_stored(tmp_path: Path, manifest: pd.DataFrame) -> None:
     table = predict(Brightness(["night", "day"]), tmp_path, manifest, splits=("holdout",))
-    assert len(table) == 0 and table.columns.tolist() == [*COLUMNS, "p:night", "p:day"]
+    assert len(table) == 0 and table.columns.tolist() == [*COLUMNS, "energy", "p:night", "p:day"]
     write_predictions(tmp_path, table)
     stored = read_predictions(tmp_path)
     assert stored is not None and len(mistakes(stored)) == 0
@@ -223,3 +227,36 @@ def test_a_missing_table_is_none_and_a_damaged_one_says_so(tmp_path: Path) -> No
     pd.DataFrame({"path": ["a"]}).to_parquet(tmp_path / PREDICTIONS)
     with pytest.raises(DarkroomError, match="lacks the columns split, label"):
         read_predictions(tmp_path)
+
+
+def test_probabilities_are_read_by_split_in_the_order_of_the_classes(tmp_path: Path, manifest: pd.DataFrame) -> None:
+    assert read_probabilities(tmp_path) is None
+    table = predict(Brightness(["night", "day"]), tmp_path, manifest)
+    write_predictions(tmp_path, table)
+    for split, rows in (("test", slice(0, 4)), ("val", slice(4, 5)), (None, slice(None))):
+        read = read_probabilities(tmp_path, split)
+        assert read is not None
+        frame, matrix = read
+        assert frame["path"].tolist() == table["path"][rows].tolist() and frame.index.tolist() == list(
+            range(len(frame))
+        )
+        assert matrix.dtype == np.float64 and np.array_equal(matrix, probabilities_of(table)[rows])
+    assert matrix[:, 1] == pytest.approx([0.2, 0.8, 0.0, 0.6, 1.0])
+
+
+def test_the_table_repeats_itself_from_what_is_stored(tmp_path: Path, manifest: pd.DataFrame) -> None:
+    """Confidence and loss are those of the stored float32 probabilities, to the last bit."""
+    write_predictions(tmp_path, predict(Brightness(["night", "day"]), tmp_path, manifest))
+    read = read_probabilities(tmp_path, None)
+    assert read is not None
+    frame, matrix = read
+    assert np.array_equal(frame["confidence"], matrix.max(axis=1))
+    of_label = matrix[np.arange(len(frame)), (frame["label"] == "day").astype(int)]
+    assert np.array_equal(frame["loss"], -np.log(np.maximum(of_label, PROBABILITY_FLOOR)))
+
+
+def test_a_run_of_before_energies_is_still_read(tmp_path: Path, manifest: pd.DataFrame) -> None:
+    table = predict(Brightness(["night", "day"]), tmp_path, manifest).drop(columns="energy")
+    write_predictions(tmp_path, table)
+    old = read_predictions(tmp_path)
+    assert old is not None and old.columns.tolist() == list(COLUMNS)

@@ -1,0 +1,1 @@
+"""The views of Evaluate, one module each with `draw(run, report) -> None`; the page lists them."""
