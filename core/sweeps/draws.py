@@ -59,7 +59,7 @@ def _sampler(spec: SweepSpec, number: int) -> BaseSampler:
     seed = (spec.seed * 1_000_003 + number) % 2**31
     if spec.sampler == "random":
         return RandomSampler(seed=seed)
-    return TPESampler(seed=seed, n_startup_trials=FIRST, warn_independent_sampling=False)
+    return TPESampler(seed=seed, n_startup_trials=FIRST)
 
 
 def pruner(spec: SweepSpec) -> BasePruner:

@@ -140,15 +140,27 @@ def parse_space(texts: list[str]) -> dict[str, Dimension]:
     return space
 
 
+def parse_choices(knob: Knob, text: str) -> Choices:
+    """The values of a list with commas between; raises `InputError` where one is not of the setting's kind."""
+    try:
+        return _list(knob, text)
+    except ValueError as error:
+        raise InputError(f"{knob.label}: {text!r} is not a list of such values ({error}).") from error
+
+
 def _parse(knob: Knob, text: str) -> Dimension:
     if ".." not in text:
-        return Choices(values=tuple(_value(knob, part) for part in text.split(",") if part))
+        return _list(knob, text)
     bounds, *marks = text.split(":")
     low, _, high = bounds.partition("..")
     points = [mark for mark in marks if mark != "log"]
     if knob.kind not in (int, float) or knob.choices:
         raise ValueError("not a number: list its values")
     return Range(low=float(low), high=float(high), log="log" in marks, points=int(points[0]) if points else GRID_POINTS)
+
+
+def _list(knob: Knob, text: str) -> Choices:
+    return Choices(values=tuple(_value(knob, part.strip()) for part in text.split(",") if part.strip()))
 
 
 def _value(knob: Knob, text: str) -> Any:
@@ -243,7 +255,7 @@ def _points(path: str, dimension: Dimension) -> list[Any]:
         low, high = math.log(low), math.log(high)
     last = dimension.points - 1
     places = [low + (high - low) * place / last for place in range(dimension.points)]
-    values = [min(dimension.high, max(dimension.low, math.exp(one) if dimension.log else one)) for one in places]
+    values = [float(f"{math.exp(one) if dimension.log else one:.12g}") for one in places]
     return sorted({round(value) for value in values}) if is_whole(path) else values
 
 

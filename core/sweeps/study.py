@@ -8,10 +8,12 @@ from __future__ import annotations
 import time
 import warnings
 from collections.abc import Sequence
+from contextlib import nullcontext
 from typing import Any
 
 import optuna
 import sqlalchemy.exc
+from filelock import FileLock
 from optuna.storages import RDBStorage, fail_stale_trials
 from optuna.trial import FrozenTrial, Trial, TrialState
 
@@ -31,6 +33,7 @@ MOST_REFILLS = 2  # of one trial's values
 MOST_DRAWS = 200  # in a row that give nothing that can be trained
 SETTLING_S = 20.0
 TRIES = 4
+SQLITE = "sqlite:///"
 
 warnings.filterwarnings("ignore", category=optuna.exceptions.ExperimentalWarning)
 warnings.filterwarnings("ignore", message="Heartbeat of storage is supposed")
@@ -47,7 +50,11 @@ class SharedStudy:
             DarkroomError: the database cannot be used. InputError: the name is taken by another question.
         """
         self.spec = spec
-        self._storage = _storage(url)
+        # SQLite locks no rows, so two processes would take the same waiting trial; a file keeps them apart.
+        place = url.partition("///")[2] if url.startswith(SQLITE) else ""
+        self._alone: FileLock | nullcontext[None] = FileLock(f"{place}.lock") if place else nullcontext()
+        with self._alone:
+            self._storage = _storage(url)
         self._study = self._made(name) or self._loaded(name)
         self._id = self._storage.get_study_id_from_name(name)
 
@@ -63,7 +70,8 @@ class SharedStudy:
 
     def _settle(self, study: optuna.Study) -> None:
         if self.spec.start is not None:
-            study.enqueue_trial(self.spec.start, user_attrs={START: True}, skip_if_exists=True)
+            with self._alone:
+                study.enqueue_trial(self.spec.start, user_attrs={START: True}, skip_if_exists=True)
         study.set_user_attr(SPEC, self.spec.model_dump(mode="json"))  # last: with it the study is ready
 
     def _loaded(self, name: str) -> optuna.Study:
@@ -94,7 +102,8 @@ class SharedStudy:
         for _ in range(MOST_DRAWS):
             if self._grid_is_through():
                 return None
-            trial = self._study.ask(fixed_distributions=distributions(self.spec.space))
+            with self._alone:
+                trial = self._study.ask(fixed_distributions=distributions(self.spec.space))
             self.beat(trial)
             try:
                 self.spec.config(trial.params)
@@ -129,16 +138,17 @@ class SharedStudy:
         try:
             trial.set_user_attr(END, how)
             trial.set_user_attr(REASON, reason[:2000])
-            return self._storage.set_trial_state_values(
-                self._trial_id(trial), state, None if value is None else [value]
-            )
+            values = None if value is None else [value]
+            with self._alone:
+                return self._storage.set_trial_state_values(self._trial_id(trial), state, values)
         except optuna.exceptions.UpdateFinishedTrialError:
             return False
 
     def give_up(self, trial: Trial, reason: str) -> None:
         """Mark a trial whose run was killed, and let its values be tried again by whoever comes first."""
-        if self.end(trial, TrialState.FAIL, LOST, reason):
-            _refill(self._study, next(one for one in self.trials() if one.number == trial.number))
+        with self._alone:
+            if self.end(trial, TrialState.FAIL, LOST, reason):
+                _refill(self._study, next(one for one in self.trials() if one.number == trial.number))
 
     def beat(self, trial: Trial | FrozenTrial) -> None:
         """Let the others know that somebody is at work on it; at least every `BEAT_S`."""
@@ -146,7 +156,8 @@ class SharedStudy:
 
     def give_up_silent(self) -> None:
         """Mark and refill what was at work on machines that are not heard of any more."""
-        fail_stale_trials(self._study)
+        with self._alone:
+            fail_stale_trials(self._study)
 
     def rows(self) -> list[TrialRow]:
         """Every trial as a plain row, by number."""
@@ -210,7 +221,7 @@ def _settled(study: optuna.Study) -> SweepSpec | None:
 
 def _storage(url: str) -> RDBStorage:
     how: dict[str, Any] = {"pool_pre_ping": True}
-    if url.startswith("sqlite"):
+    if url.startswith(SQLITE):
         how = {"connect_args": {"timeout": 60}}
     for left in reversed(range(TRIES)):
         try:
