@@ -21,53 +21,26 @@ from filelock import FileLock, Timeout
 
 from core.errors import DarkroomError
 from core.files import read_json, write_json
+from core.processes import DEAD, ProcessIdentity, identify, kills_for_memory, system_says
 from core.workspace import REPOSITORY, Workspace
 
-State = Literal["queued", "running", "stopping", "stopped", "finished", "failed", "lost"]
+State = Literal["queued", "running", "stopping", "stopped", "finished", "failed", "lost", "stalled"]
 ENDED: frozenset[str] = frozenset({"stopped", "finished", "failed", "lost"})
 HEARTBEAT_S = 2.0
 PROGRESS_S = 0.25  # while work moves, its status is written this often
 FRESH_S = 10.0  # a heartbeat this young proves life by itself
 SILENT_AFTER_S = 60.0  # thirty missed heartbeats: a busy disk does not take that long
+PAUSED_AFTER_S = 5.0  # the same of a process that the system itself says is paused
+_LEFTOVERS_S = 5.0  # for which the threads and children of a killed process may keep its lock
 START_GRACE_S = 20.0  # between creating a folder and the launcher noting the process
 
+TURN_CAME = "DARKROOM_TURN_CAME"  # environment of a process that waited for its turn: when that came
 STATUS, PROCESS, STOP, LOG, LOCK = "status.json", "process.json", "stop", "log.txt", ".lock"
 
 
 @dataclass(frozen=True)
-class ProcessIdentity:
-    """A process, told apart from a later one with the same number by its start time (seconds since the epoch)."""
-
-    pid: int
-    start_time: float
-
-    def is_alive(self) -> bool:
-        """Whether this very process still runs; a zombie is dead."""
-        try:
-            process = psutil.Process(self.pid)
-            return abs(process.create_time() - self.start_time) < 1.0 and process.status() != psutil.STATUS_ZOMBIE
-        except psutil.Error:
-            return False
-
-
-def _is_zombie(pid: int) -> bool:
-    try:
-        return psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
-    except psutil.Error:
-        return True
-
-
-def identify(pid: int) -> ProcessIdentity | None:
-    """The identity of a living process, or None where it is gone already."""
-    try:
-        return ProcessIdentity(pid, psutil.Process(pid).create_time())
-    except psutil.Error:
-        return None
-
-
-@dataclass(frozen=True)
 class Status:
-    """What a job says of itself. `lost` is never written, only derived by `read_status`.
+    """What a job says of itself. `lost` and `stalled` are never written, only derived by `read_status`.
 
     Attributes:
         state: see `State`.
@@ -96,6 +69,7 @@ class Status:
 
     @property
     def ended(self) -> bool:
+        """Whether nothing of it is at work any more; a stalled job may go on and has not ended."""
         return self.state in ENDED
 
 
@@ -125,15 +99,17 @@ def _read_status(folder: Path, now: float) -> Status:
             return status
         return replace(status, state="lost", message="It was set up but its process never started.")
     # Start times are counted from the boot time, which moves when the clock is set; a fresh heartbeat overrules that.
-    is_fresh = psutil.pid_exists(pid) and 0 <= now - status.heartbeat <= FRESH_S and not _is_zombie(pid)
+    silent_s = now - status.heartbeat
+    is_fresh = 0 <= silent_s <= FRESH_S and system_says(pid) not in DEAD
     if not (ProcessIdentity(pid, start_time).is_alive() or (is_fresh and status.pid is not None)):
         return replace(
             status, state="lost", message=f"Its process ({pid}) ended without a word: killed, or the machine restarted."
         )
-    if status.heartbeat and now - status.heartbeat > SILENT_AFTER_S:
-        silent_s = int(now - status.heartbeat)
+    if status.heartbeat and silent_s > PAUSED_AFTER_S and system_says(pid) == psutil.STATUS_STOPPED:
+        return replace(status, state="stalled", message=f"Process {pid} is paused; it goes on with: kill -CONT {pid}")
+    if status.heartbeat and silent_s > SILENT_AFTER_S:
         return replace(
-            status, state="lost", message=f"Process {pid} exists but has not been heard of for {silent_s} s."
+            status, state="stalled", message=f"Process {pid} exists but has not been heard of for {int(silent_s)} s."
         )
     if (folder / STOP).exists():
         return replace(status, state="stopping", message=status.message or "Stop requested.")
@@ -163,7 +139,12 @@ class StatusWriter:
     nobody has to signal a process number that may by now belong to a stranger.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, state: State = "running", beats: bool = True) -> None:
+        """
+        Args:
+            state: to begin with.
+            beats: write heartbeats from a thread; else the job calls `update` often enough itself.
+        """
         self._folder = folder
         self._writing = threading.Lock()
         self._lock_on_job = FileLock(folder / LOCK)
@@ -172,8 +153,8 @@ class StatusWriter:
         me = identify(os.getpid())
         assert me is not None
         created = (read_json(folder / STATUS) or {}).get("created", time.time())
-        self._status = Status("running", created=created, pid=me.pid, process_start_time=me.start_time)
-        self._thread = threading.Thread(target=self._beat, name="heartbeat", daemon=True)
+        self._status = Status(state, created=created, pid=me.pid, process_start_time=me.start_time)
+        self._thread = threading.Thread(target=self._beat, name="heartbeat", daemon=True) if beats else None
 
     def __enter__(self) -> StatusWriter:
         try:
@@ -181,13 +162,15 @@ class StatusWriter:
         except Timeout as held:
             raise DarkroomError(f"Another process is at work in {self._folder}.", "Wait for it or stop it.") from held
         self.update()
-        self._thread.start()
+        if self._thread is not None:
+            self._thread.start()
         return self
 
     def __exit__(self, *_: object) -> None:
         self._closed.set()
         self._moved.set()
-        self._thread.join()
+        if self._thread is not None:
+            self._thread.join()
         self._lock_on_job.release()
 
     def update(self, **changes: Any) -> None:
@@ -249,6 +232,23 @@ def carry_out(
     return exit_status
 
 
+def conclude(folder: Path, message: str) -> bool:
+    """Say of a job whose process is gone that it was stopped, as that process would have said.
+
+    Returns:
+        Whether it was said: not where a process is at work in it, or it had ended with a word of its own.
+    """
+    try:
+        with FileLock(folder / LOCK, timeout=_LEFTOVERS_S):
+            if read_status(folder).state != "lost":
+                return False
+            raw = read_json(folder / STATUS) or {}
+            write_json(folder / STATUS, raw | {"state": "stopped", "message": message, "rate": 0.0, "eta_s": None})
+            return True
+    except Timeout:
+        return False
+
+
 def prepare(folder: Path, message: str = "Waiting to start.", created: float | None = None) -> None:
     """Write the first status of a job whose process is about to start, and forget an earlier stop request.
 
@@ -263,9 +263,16 @@ def prepare(folder: Path, message: str = "Waiting to start.", created: float | N
 
 
 def launch(folder: Path, module: str, *arguments: str, environment: Mapping[str, str] | None = None) -> ProcessIdentity:
+    """Start the job's program `python -m module arguments...` and note who it is; see `spawn`. Call `prepare` first."""
+    identity = spawn(folder, module, *arguments, environment=environment)
+    write_json(folder / PROCESS, asdict(identity) | {"kills_for_memory": kills_for_memory()})
+    return identity
+
+
+def spawn(folder: Path, module: str, *arguments: str, environment: Mapping[str, str] | None = None) -> ProcessIdentity:
     """Start `python -m module arguments...` as a session of its own that outlives this process.
 
-    Its output is appended to the folder's log. Call `prepare` first.
+    Its output is appended to the folder's log.
 
     Args:
         environment: variables beside those of this process.
@@ -282,10 +289,26 @@ def launch(folder: Path, module: str, *arguments: str, environment: Mapping[str,
             env={**os.environ, **Workspace.default().environment, "PYTHONUNBUFFERED": "1", **(environment or {})},
         )
     identity = identify(child.pid) or ProcessIdentity(child.pid, time.time())
-    write_json(folder / PROCESS, asdict(identity))
     # Reaped from a thread of this process: a child nobody waits for would stay in the process table as a zombie.
     threading.Thread(target=child.wait, name=f"reap-{child.pid}", daemon=True).start()
     return identity
+
+
+def job_processes(folder: Path) -> list[ProcessIdentity]:
+    """The processes of a job that live: the one that was launched and, with torchrun another, the one that reports."""
+    status = read_status(folder)
+    found = [ProcessIdentity(status.pid or 0, status.process_start_time or 0.0)]
+    try:
+        noted = read_json(folder / PROCESS) or {}
+        found.insert(0, ProcessIdentity(int(noted["pid"]), float(noted["start_time"])))
+    except (DarkroomError, KeyError, TypeError, ValueError, AttributeError):
+        pass  # not written yet, or damaged
+    return list({one.pid: one for one in found if one.pid > 0 and one.is_alive()}.values())
+
+
+def began() -> float:
+    """When this process began with what it does, seconds since the epoch; before that it may have waited its turn."""
+    return float(os.environ.get(TURN_CAME) or psutil.Process().create_time())
 
 
 def request_stop(folder: Path, reason: str = "") -> None:

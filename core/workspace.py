@@ -54,6 +54,16 @@ class Workspace:
         return self._made("sweeps")
 
     @property
+    def queue(self) -> Path:
+        """The file that says in which order runs take their turn, and how many may be at work at once."""
+        return self.root / "queue.json"
+
+    @property
+    def slots(self) -> Path:
+        """A file for each place on a device; the run that has the place holds a lock on it."""
+        return self._made("slots")
+
+    @property
     def thumbnails(self) -> Path:
         return self._made("cache", "thumbnails")
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -71,10 +72,53 @@ def test_a_recycled_process_number_is_not_taken_for_the_job(tmp_path: Path, slee
     assert sleeper.poll() is None  # the stranger was not touched
 
 
-def test_silence_is_lost_although_the_process_exists(tmp_path: Path, sleeper: subprocess.Popen[bytes]) -> None:
+def test_silence_of_a_living_process_is_stalled_and_not_lost(tmp_path: Path, sleeper: subprocess.Popen[bytes]) -> None:
     _write(tmp_path, heartbeat=time.time() - 300, **_identity(sleeper))
     status = jobs.read_status(tmp_path)
-    assert status.state == "lost" and "not been heard of" in status.message
+    assert status.state == "stalled" and "not been heard of for 300 s" in status.message and not status.ended
+    sleeper.kill()
+    sleeper.wait()
+    assert jobs.read_status(tmp_path).state == "lost"
+
+
+def test_a_paused_process_is_stalled_and_recovers(tmp_path: Path) -> None:
+    jobs.prepare(tmp_path)
+    process = jobs.launch(tmp_path, "tests.waiting", str(tmp_path))
+    wait_until(lambda: jobs.read_status(tmp_path).state == "running", "the job to say it runs")
+    os.kill(process.pid, signal.SIGSTOP)
+    wait_until(lambda: jobs.read_status(tmp_path).state == "stalled", "the pause to be noticed")
+    assert f"kill -CONT {process.pid}" in jobs.read_status(tmp_path).message
+    jobs.request_stop(tmp_path)
+    assert jobs.read_status(tmp_path).state == "stalled"  # it cannot hear of that now
+    os.kill(process.pid, signal.SIGCONT)
+    wait_until(lambda: jobs.read_status(tmp_path).state == "stopped", "it to go on and heed the request")
+
+
+def test_only_the_very_process_is_killed_with_all_it_started(tmp_path: Path, sleeper: subprocess.Popen[bytes]) -> None:
+    mine = jobs.identify(sleeper.pid)
+    assert mine is not None
+    assert not jobs.ProcessIdentity(mine.pid, mine.start_time - 3600).kill_tree()
+    assert sleeper.poll() is None  # a stranger with the number of a process that ended an hour ago
+    code = "import subprocess, sys; subprocess.run([sys.executable, '-c', 'import time; time.sleep(600)'])"
+    parent = subprocess.Popen([sys.executable, "-c", code])
+    wait_until(lambda: bool(psutil.Process(parent.pid).children()), "its child")
+    (child,) = psutil.Process(parent.pid).children()
+    identity = jobs.identify(parent.pid)
+    assert identity is not None and identity.kill_tree()
+    assert parent.wait() == -signal.SIGKILL and sleeper.poll() is None
+    wait_until(lambda: not child.is_running() or child.status() == psutil.STATUS_ZOMBIE, "the child's end")
+    assert not identity.kill_tree()
+
+
+def test_the_last_word_of_a_dead_job_is_said_by_another(tmp_path: Path, sleeper: subprocess.Popen[bytes]) -> None:
+    _write(tmp_path, created=7.0, **_identity(sleeper))
+    assert not jobs.conclude(tmp_path, "Stopped.") and jobs.read_status(tmp_path).state == "running"
+    sleeper.kill()
+    sleeper.wait()
+    assert jobs.conclude(tmp_path, "Stopped.")
+    status = jobs.read_status(tmp_path)
+    assert (status.state, status.message, status.created) == ("stopped", "Stopped.", 7.0)
+    assert not jobs.conclude(tmp_path, "Again.") and jobs.read_status(tmp_path).message == "Stopped."
 
 
 def test_an_ended_job_stays_what_it_was(tmp_path: Path) -> None:

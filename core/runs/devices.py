@@ -32,6 +32,44 @@ def training_device() -> Device:
     return _first_gpu() or Device("cpu", "CPU", psutil.virtual_memory().total, num_cores())
 
 
+@dataclass(frozen=True)
+class Gpu:
+    """A GPU of this machine as the queue knows it.
+
+    Attributes:
+        name: `cuda:0` for the first.
+        uuid: by which CUDA_VISIBLE_DEVICES can name it in whatever order CUDA counts.
+    """
+
+    name: str
+    uuid: str
+
+
+def gpus() -> list[Gpu]:
+    """The GPUs that the NVIDIA driver knows and CUDA_VISIBLE_DEVICES leaves; none where the driver is missing."""
+    import pynvml
+
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
+    try:
+        pynvml.nvmlInit()
+        handles = [pynvml.nvmlDeviceGetHandleByIndex(index) for index in range(pynvml.nvmlDeviceGetCount())]
+        uuids = [str(pynvml.nvmlDeviceGetUUID(handle)) for handle in handles]
+    except pynvml.NVMLError:
+        return []
+    named = [Gpu(f"cuda:{index}", uuid) for index, uuid in enumerate(uuids)]
+    if visible is None:
+        return named
+    wanted = [part.strip() for part in visible.split(",")]
+    return [
+        gpu for index, gpu in enumerate(named) if any(one == str(index) or _begins(gpu.uuid, one) for one in wanted)
+    ]
+
+
+def _begins(uuid: str, text: str) -> bool:
+    """Whether CUDA would take `text` for that GPU: any beginning of its identity, `GPU-` included, will do."""
+    return text.startswith("GPU-") and uuid.startswith(text)
+
+
 def _first_gpu() -> Device | None:
     """The first GPU that CUDA_VISIBLE_DEVICES leaves, or None where the driver is missing or answers with an error."""
     import pynvml

@@ -28,12 +28,13 @@ _METRICS = {"loss": "Loss (nats)", "accuracy": "Accuracy (%)"}
 _SERIES = {"train": "training", "val": "validation"}
 _COLOURS = [charts.PALETTE[0], charts.PALETTE[1]]
 _ANSWERS = {
-    "queued": "It is about to start.",
+    "queued": "It waits for its turn.",
     "running": "It is at work.",
     "stopping": "It is stopping; the best weights so far are kept.",
     "stopped": "It was stopped; the best weights so far are kept, and it can be resumed.",
     "finished": "It finished and was evaluated on images it had never seen.",
     "failed": "It failed; other runs are unaffected.",
+    "stalled": "Its process is there but says nothing. It may go on; Stop now ends it.",
     "lost": "It is not heard of any more. What it last wrote is below, and it can be resumed.",
 }
 _RESUME = "resume-run"

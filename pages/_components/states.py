@@ -16,7 +16,13 @@ _LOOK: dict[str, tuple[Colour, str]] = {
     "finished": ("green", "check_circle"),
     "failed": ("red", "error"),
     "lost": ("violet", "help"),
+    "stalled": ("violet", "motion_photos_paused"),
 }
+
+
+def look(state: str) -> tuple[Colour, str]:
+    """The state's colour and its sign among Material's symbols."""
+    return _LOOK[state]
 
 
 def state_badge(state: str) -> None:
