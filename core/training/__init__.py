@@ -10,8 +10,9 @@ among several.
 device, classes, images, network, recipe. `watch` lets slow preparations tell what they do and learn that they should
 end; `stopwatch` notes what each phase took; `memory` turns running out of it into an error one can handle.
 
-**3. What it learns from.** `materials` makes it ready: batches of images (room `batching`), changed at random (room
-`augmentation`), or, where the head alone learns, features of a frozen network (room `backbone`).
+**3. What it learns from.** `early` decodes images while torch is still loading. `materials` makes ready what is learned
+from: batches of images (room `batching`), changed at random (room `augmentation`), or, where the head alone learns,
+features of a frozen network (room `backbone`).
 
 **4. What learns.** The room `models`: networks by name, their starting weights, which of their parts learn.
 

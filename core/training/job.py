@@ -23,6 +23,7 @@ from core.files import write_bytes, write_json
 from core.inference.bundle import publish_bundle
 from core.runs.store import CHECKPOINT, EVENTS, FIRST_BATCH, FIRST_LABELS, LOADED, METRICS, REPORT, TIMES, Run
 from core.training.backbone.features import head_logits
+from core.training.backbone.read_ahead import ReadAhead
 from core.training.batching.contact_sheet import contact_sheet, first_batch
 from core.training.distributed import join, leave
 from core.training.finishing import MOST_COMPARED, PARITY_BATCH, build_bundle, export
@@ -55,14 +56,17 @@ class Outcome:
     others_wait: bool = False
 
 
-def train_run(folder: Path, report: Report) -> Outcome:
+def train_run(folder: Path, report: Report, begun: ReadAhead | None = None) -> Outcome:
     """Train the run in `folder`, or go on with it where it has a checkpoint.
+
+    Args:
+        begun: decodes its images already, see `core.training.early`.
 
     Raises:
         DarkroomError: in words for the user; anything else is a fault of ours.
     """
     try:
-        return _Job(Run(folder.name, folder), report).work()
+        return _Job(Run(folder.name, folder), report, begun).work()
     except Stopped:  # with no finished epoch to keep
         return Outcome("stopped", "Stopped before the first epoch ended, so there is no model yet. Resume to go on.")
 
@@ -70,9 +74,10 @@ def train_run(folder: Path, report: Report) -> Outcome:
 class _Job:
     """What the phases of one run share."""
 
-    def __init__(self, run: Run, report: Report) -> None:
+    def __init__(self, run: Run, report: Report, begun: ReadAhead | None) -> None:
         self.run = run
         self.report = report
+        self.begun = begun
         self.stopwatch = Stopwatch("starting", time.monotonic() - (time.time() - psutil.Process().create_time()))
         self.config = run.config
         setup = set_up(self.config, run.manifest(), Workspace.default())
@@ -128,7 +133,14 @@ class _Job:
         setup = self.setup
         splits = (setup.images("train"), setup.images("val"), setup.images("test"))
         material = feature_material(
-            network.backbone, *splits, self.config, len(setup.classes), setup.device, self._places(), self._watch()
+            network.backbone,
+            *splits,
+            self.config,
+            len(setup.classes),
+            setup.device,
+            self._places(),
+            self._watch(),
+            self.begun,
         )
         return self._fit(network, network.head, material), material
 

@@ -94,15 +94,19 @@ def feature_material(
     device: torch.device,
     places: Places,
     watch: Watch,
+    begun: ReadAhead | None = None,
 ) -> Material:
     """Batches of features, computed once; those of the test images too, so that no image is read again to evaluate.
+
+    Args:
+        begun: decodes the three splits already.
 
     Raises:
         Stopped: asked to.
         DarkroomError: a file can no longer be read.
     """
     # Decoding begins before the backbone is ready: the export keeps one core busy, for seconds.
-    with ReadAhead([train, val, test]) as ahead:
+    with begun or ReadAhead([train, val, test]) as ahead:
         watch.enter("preparing", "Preparing the backbone.")
         engine, graph = fastest_engine(backbone, train, device, places.backbones, watch.log)
         found = []

@@ -11,10 +11,11 @@ import os
 import signal
 import sys
 import traceback
+from contextlib import nullcontext
 from pathlib import Path
 
 from core.errors import DarkroomError
-from core.jobs import STOP, StatusWriter
+from core.jobs import STOP, StatusWriter, stop_reason
 from core.training.reporting import Report, Silent, end_with_parent
 
 
@@ -36,14 +37,20 @@ def main(folder: Path) -> int:
 
 
 def _train(folder: Path, status: Report) -> int:
+    from core.runs.store import Run
+    from core.training.early import decode_early
+
     try:
         status.update(message="Starting.", phase="starting")
-        from core.training.job import train_run
-        from core.training.memory import limit_to_free_memory
+        run = Run(folder.name, folder)
+        with decode_early(run.config, run.manifest()) or nullcontext() as begun:
+            from core.training.job import train_run
+            from core.training.memory import limit_to_free_memory
 
-        limit_to_free_memory()
-        outcome = train_run(folder, status)
-        status.update(state=outcome.state, message=outcome.message, phase="", rate=0.0, eta_s=None)
+            limit_to_free_memory()
+            outcome = train_run(folder, status, begun)
+        why = f"{stop_reason(folder)} " if outcome.state == "stopped" else ""
+        status.update(state=outcome.state, message=(why + outcome.message).strip(), phase="", rate=0.0, eta_s=None)
         return int(outcome.others_wait)  # on anything but 0 torchrun ends the others
     except Exception as error:
         if isinstance(error, DarkroomError):

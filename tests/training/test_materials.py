@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import threading
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pytest
@@ -11,14 +14,18 @@ import torch
 from PIL import Image
 from torch import nn
 
-from core.config import AugmentConfig, TrainConfig
+from core.architectures import OFFLINE
+from core.config import AugmentConfig, PreprocessConfig, TrainConfig
 from core.errors import DarkroomError
 from core.preprocess import PreprocessSpec, normalise
 from core.training.backbone.features import head_logits
 from core.training.backbone.read_ahead import ReadAhead
 from core.training.batching.images import Images
+from core.training.early import offline_spec
 from core.training.materials import Material, Places, feature_material, image_material
+from core.training.models import make_spec
 from core.training.watch import Stopped, Watch
+from core.workspace import REPOSITORY
 
 CPU = torch.device("cpu")
 SPEC = PreprocessSpec(16, "squash", "bilinear", (0.4, 0.5, 0.6), (0.2, 0.3, 0.4))
@@ -112,6 +119,20 @@ def test_asked_to_stop_it_stops(splits: list[Images], tmp_path: Path) -> None:
     with pytest.raises(Stopped):
         places = Places(tmp_path / "pixels", tmp_path / "backbones")
         image_material(splits[0], splits[1], TrainConfig(), 3, CPU, places, watch)
+
+
+@pytest.mark.parametrize("resize", ["squash", "pad"])
+@pytest.mark.parametrize("interpolation", ["auto", "nearest"])
+def test_what_is_decoded_early_is_what_the_run_asks_for(
+    resize: Literal["squash", "pad"], interpolation: Literal["auto", "nearest"]
+) -> None:
+    preprocess = PreprocessConfig(image_size=48, resize=resize, interpolation=interpolation)
+    assert offline_spec(preprocess) == make_spec(preprocess, OFFLINE)
+
+
+def test_early_decoding_needs_no_torch() -> None:
+    code = "import sys, core.training.early; assert 'torch' not in sys.modules"
+    subprocess.run([sys.executable, "-c", code], cwd=REPOSITORY, check=True)
 
 
 def test_images_are_decoded_ahead_within_bounds(splits: list[Images], monkeypatch: pytest.MonkeyPatch) -> None:

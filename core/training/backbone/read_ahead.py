@@ -45,7 +45,7 @@ class ReadAhead:
         Raises:
             DarkroomError: a file can no longer be read.
         """
-        assert self._splits and self._splits[0] is images
+        assert self._splits and self._splits[0].gives_the_pixels_of(images)
         self._splits = self._splits[1:]
         for start in range(0, len(images), batch_size):
             count = min(batch_size, len(images) - start)

@@ -1,4 +1,7 @@
-"""The images of one split: where they are, what they show, how they become pixels."""
+"""The images of one split: where they are, what they show, how they become pixels.
+
+torch is only loaded when labels are asked for, so that a worker can decode while it is still loading torch.
+"""
 
 from __future__ import annotations
 
@@ -7,13 +10,16 @@ import math
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import psutil
-import torch
 
 from core.errors import DarkroomError, ImageReadError
 from core.preprocess import PreprocessSpec, read_pixels
+
+if TYPE_CHECKING:
+    import torch
 
 DECODE_THREADS = 4  # Pillow releases the interpreter lock while it decodes and resizes
 Progress = Callable[[int, int], None]
@@ -39,12 +45,19 @@ class Images:
     ) -> None:
         self.root = root
         self.paths = paths
-        self.labels = torch.as_tensor(labels, dtype=torch.long)
+        self._labels = np.asarray(labels, np.int64)
         self.spec = spec
         self.hashes = hashes
 
     def __len__(self) -> int:
         return len(self.paths)
+
+    @property
+    def labels(self) -> torch.Tensor:
+        """Class indices, int64 (N,)."""
+        import torch
+
+        return torch.from_numpy(self._labels)
 
     @property
     def num_bytes(self) -> int:
@@ -53,7 +66,11 @@ class Images:
 
     def with_spec(self, spec: PreprocessSpec) -> Images:
         """The same images, brought to pixels in another way."""
-        return Images(self.root, self.paths, self.labels.numpy(), spec, self.hashes)
+        return Images(self.root, self.paths, self._labels, spec, self.hashes)
+
+    def gives_the_pixels_of(self, other: Images) -> bool:
+        """Whether both are the same files in the same order, brought to pixels in the same way."""
+        return (self.root, self.spec, self.paths) == (other.root, other.spec, other.paths)
 
     def read(self, index: int) -> np.ndarray:
         """Pixels of one image, uint8 (size, size, 3).

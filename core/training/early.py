@@ -1,0 +1,37 @@
+"""Images that are decoded while a worker is still loading torch, which keeps one processor core busy for seconds."""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from core.architectures import OFFLINE
+from core.config import PreprocessConfig, TrainConfig
+from core.data.manifest import usable
+from core.data.stored import open_dataset
+from core.preprocess import PreprocessSpec
+from core.training.backbone.frozen import HALF
+from core.training.backbone.read_ahead import ReadAhead
+from core.training.batching.images import Images
+from core.workspace import Workspace
+
+SPLITS = ("train", "val", "test")
+
+
+def decode_early(config: TrainConfig, manifest: pd.DataFrame) -> ReadAhead | None:
+    """A run's images, train, val and test, being decoded; None where only torch knows how, or pixels are not needed.
+
+    Raises:
+        InputError: the run's dataset is gone.
+    """
+    if config.model.tune != "head" or config.model.architecture != OFFLINE:
+        return None
+    spec, root = offline_spec(config.preprocess), open_dataset(Workspace.default(), config.data.dataset).root
+    frame = usable(manifest)
+    paths = [frame.loc[frame["split"] == split, "path"].tolist() for split in SPLITS]
+    return ReadAhead([Images(root, some, [0] * len(some), spec) for some in paths])
+
+
+def offline_spec(preprocess: PreprocessConfig) -> PreprocessSpec:
+    """What `core.training.models.make_spec` gives for the offline network, known without torch."""
+    filtered = "bicubic" if preprocess.interpolation == "auto" else preprocess.interpolation
+    return PreprocessSpec(preprocess.image_size, preprocess.resize, filtered, HALF, HALF)
