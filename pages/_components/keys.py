@@ -16,16 +16,21 @@ PAGES = Path(__file__).resolve().parent.parent
 OVERVIEW, EXPLORE, TRAIN, RUNS, EVALUATE, COMPARE, CLASSIFY = (
     PAGES / f"{name}.py" for name in ("overview", "explore", "train", "runs", "evaluate", "compare", "classify")
 )
+SWEEPS = PAGES / "sweeps.py"
 
 # Query parameters: what a link, a bookmark or a second tab opens.
 DATASET, RUN, IMAGE, PENDING = "dataset", "run", "image", "adding"
 VIEW, CLASS, PAGE, TRUE, PREDICTED = "view", "class", "page", "true", "predicted"
 PLAN = "plan"
+SWEEP, FIGURE, AXIS = "sweep", "figure", "axis"  # of Sweeps
+SETTING_UP, RESULTS = "Set up", "Results"  # its views
 PLANNING, WATCHING = "Plan", "Runs"  # the views of Train
 SORT, FALLING, PAGE_SIZE, CHARTS, AGAINST = "sort", "falling", "size", "charts", "against"
 CLASSES_PAGE, REFUSED_PAGE = "classes-page", "refused-page"
 CHECK, THRESHOLD = "check", "threshold"
-COMPARED, SERIES, METRIC, SMOOTHING, FLIPS = "runs", "series", "metric", "smoothing", "flips"  # of Compare
+COLUMNS, CLONE = "columns", "clone"  # of Runs; on Train, the run whose settings to begin with
+COMPARED, OF, PART, SERIES = "runs", "of", "part", "series"  # of Compare
+METRIC, SMOOTHING, BY, FLIPS = "metric", "smoothing", "by", "flips"
 
 ADDING = "adding-left"  # session: whether an addition was begun and left
 _CAME_FROM, _WRITTEN = "came-from", "written-address"

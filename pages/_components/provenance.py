@@ -29,10 +29,14 @@ def provenance(run: Run, report: dict[str, Any]) -> None:
         leak_line(Leaks(**report["leaks"]))
     else:
         st.caption("Evaluated before leaks were counted. Evaluate it again: `python -m core evaluate " + run.id + "`")
-    version, num_edits = report.get("dataset_fingerprint"), report.get("num_edits")
-    if version:
-        corrected = f" with {count(num_edits, 'correction')}" if num_edits else ""
-        st.caption(f"Trained on version {escape(version)} of its dataset{corrected}. {escape(_since(run, version))}")
+    if version := report.get("dataset_fingerprint"):
+        version_line(run, version, report.get("num_edits"))
+
+
+def version_line(run: Run, version: str, num_edits: int | None) -> None:
+    """Which version of its dataset a run saw, and whether the dataset has changed since."""
+    corrected = f" with {count(num_edits, 'correction')}" if num_edits else ""
+    st.caption(f"Trained on version {escape(version)} of its dataset{corrected}. {escape(_since(run, version))}")
 
 
 def _since(run: Run, version: str) -> str:
