@@ -7,17 +7,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
 
-from core.config import TrainConfig, flatten, knobs
-from core.wording import count
-
 Z = 1.959964  # standard errors of a 95 % interval
 RESAMPLES = 20_000
 CERTAIN = 0.05  # a p-value below this is called a difference
-IDENTITY = ["path", "content_hash", "label"]
+Way = Literal["only_b", "only_a", "neither"]
 
 
 @dataclass(frozen=True)
@@ -117,7 +115,7 @@ def compare(pair: pd.DataFrame) -> Difference:
     """The difference of two runs on images that both were tested on.
 
     Args:
-        pair: one row an image, as `core.evaluation.same_test.pair_up` gives it: label, predicted_a, predicted_b.
+        pair: one row an image, as `core.evaluation.same_test.pair_up` gives it.
 
     Raises:
         ValueError: no images.
@@ -141,34 +139,6 @@ def compare(pair: pd.DataFrame) -> Difference:
     )
 
 
-def verdict(found: Difference, a: str, b: str) -> str:
-    """What the comparison says, in words, and what it does not.
-
-    Args:
-        a, b: what the runs are called.
-    """
-    images = count(found.num_images, "test image")
-    if not found.only_a and not found.only_b:
-        return (
-            f"No difference: {a} and {b} answer the same of these {images} rightly and wrongly (p = 1). Differences "
-            f"below about {_points(found.resolution)} would not show in so many images."
-        )
-    chance = f"95 % interval {points(found.low)} to {points(found.high)}, exact McNemar p {_p(found.p_value)}"
-    counted = f"of {images}, {count(found.only_b)} are right in {b} alone and {count(found.only_a)} in {a} alone"
-    if found.is_certain:
-        better, worse = (b, a) if found.difference > 0 else (a, b)
-        ends = sorted(abs(end) for end in (found.low, found.high))
-        interval = f"95 % interval {points(ends[0])} to {points(ends[1])}, exact McNemar p {_p(found.p_value)}"
-        return f"{better} is better than {worse} by {_points(abs(found.difference))} ({interval}): {counted}."
-    said = (
-        f"No difference that these {images} could show: {b} is {_signed(found.difference)} against {a} ({chance}). "
-        f"{counted[:1].upper()}{counted[1:]}; a true difference below about {_points(found.resolution)} would not show."
-    )
-    if not found.low <= 0 <= found.high:
-        said += " The interval leaves zero out but the exact test does not, so this is not settled: test more images."
-    return said
-
-
 def holm(p_values: Sequence[float]) -> list[float]:
     """p-values corrected for having made so many comparisons at once, in the order given.
 
@@ -180,6 +150,37 @@ def holm(p_values: Sequence[float]) -> list[float]:
         least = max(least, min(1.0, (len(p_values) - rank) * p_values[place]))
         corrected[place] = least
     return corrected
+
+
+def compare_all(pairs: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
+    """Several runs against one reference, the best first.
+
+    Columns: run; num_images; accuracy, reference (its accuracy on the same images); difference, low, high (shares);
+    only_reference, only_run: images that one alone answers rightly; p_value, corrected by `holm` for the number of
+    runs; certain: whether both the corrected test and the interval say that there is a difference.
+
+    Args:
+        pairs: by what the run is called; the reference is A, the run is B, see `compare`.
+    """
+    found = {name: compare(pair) for name, pair in pairs.items()}
+    corrected = holm([one.p_value for one in found.values()])
+    rows = [
+        {
+            "run": name,
+            "num_images": one.num_images,
+            "accuracy": one.accuracy_b,
+            "reference": one.accuracy_a,
+            "difference": one.difference,
+            "low": one.low,
+            "high": one.high,
+            "only_reference": one.only_a,
+            "only_run": one.only_b,
+            "p_value": p_value,
+            "certain": p_value < CERTAIN and not one.low <= 0 <= one.high,
+        }
+        for (name, one), p_value in zip(found.items(), corrected, strict=True)
+    ]
+    return pd.DataFrame(rows).sort_values("difference", ascending=False, kind="stable", ignore_index=True)
 
 
 def per_class_differences(pair: pd.DataFrame) -> pd.DataFrame:
@@ -219,33 +220,36 @@ def per_class_differences(pair: pd.DataFrame) -> pd.DataFrame:
     )
 
 
-def config_differences(configs: Mapping[str, TrainConfig]) -> pd.DataFrame:
-    """Settings that are not the same in all of these runs: setting, then one column a run, in order of declaration.
+def flips(pair: pd.DataFrame, way: Way) -> pd.DataFrame:
+    """The images whose answer differs in this way, those the mistaken run was surest of first.
 
     Args:
-        configs: what each run is called, which names its column, and its settings.
+        pair: as for `compare`.
+        way: `only_b` are right in B alone, `only_a` in A alone, `neither` are wrong in both, but taken for other
+            classes.
     """
-    flat = {name: flatten(config) for name, config in configs.items()}
+    right_a, right_b = pair["predicted_a"] == pair["label"], pair["predicted_b"] == pair["label"]
+    if way == "only_b":
+        chosen, sure = right_b & ~right_a, pair["confidence_a"]
+    elif way == "only_a":
+        chosen, sure = right_a & ~right_b, pair["confidence_b"]
+    else:
+        chosen = ~right_a & ~right_b & (pair["predicted_a"] != pair["predicted_b"])
+        sure = pair[["confidence_a", "confidence_b"]].max(axis=1)
+    found = pair[chosen].assign(sure=sure[chosen])
+    return found.sort_values(["sure", "path"], ascending=[False, True], ignore_index=True).drop(columns="sure")
+
+
+def setting_differences(settings: Mapping[str, Mapping[str, Any]]) -> pd.DataFrame:
+    """Settings that are not the same in all of these runs: setting, then one column a run, in the first one's order.
+
+    Args:
+        settings: by what each run is called, which names its column; the same keys for all.
+    """
+    first = next(iter(settings.values()), {})
     rows = [
-        {"setting": knob.path} | {name: values[knob.path] for name, values in flat.items()}
-        for knob in knobs()
-        if len({repr(values[knob.path]) for values in flat.values()}) > 1
+        {"setting": path} | {name: values[path] for name, values in settings.items()}
+        for path in first
+        if len({repr(values[path]) for values in settings.values()}) > 1
     ]
-    return pd.DataFrame(rows, columns=["setting", *flat])
-
-
-def points(share: float) -> str:
-    """`0.012` -> `1.2`: a difference of shares in percentage points."""
-    return f"{share * 100:.1f}" if round(share * 100, 1) else "0.0"
-
-
-def _points(share: float) -> str:
-    return f"{points(share)} points"
-
-
-def _signed(share: float) -> str:
-    return f"{'+' if share > 0 else ''}{_points(share)}"
-
-
-def _p(p_value: float) -> str:
-    return "< 0.001" if p_value < 0.001 else f"= {p_value:.2g}"
+    return pd.DataFrame(rows, columns=["setting", *settings])
