@@ -12,9 +12,11 @@ import numpy as np
 from core.data.leaks import count_leaks
 from core.data.manifest import usable
 from core.errors import DarkroomError, ImageReadError
+from core.evaluation import abstention, calibration, unknown
 from core.evaluation.evaluated import Evaluated
 from core.evaluation.predictions import plain, predict_manifest, probabilities_of, write_predictions
 from core.evaluation.report import build_report
+from core.evaluation.unknown import Noting, with_distances
 from core.files import write_json
 from core.inference.bundle import read_bundle
 from core.inference.classifier import Classifier, open_classifier, softmax
@@ -27,7 +29,11 @@ Section = Callable[[Evaluated], dict[str, Any]]
 _COMPARED = 8  # images on which known answers are checked
 # Parts of the report that others write, in order: key and function. What takes longer than a second or two is no
 # part of it but a job of its own, see `core.jobs`.
-SECTIONS: tuple[tuple[str, Section], ...] = ()
+SECTIONS: tuple[tuple[str, Section], ...] = (
+    ("calibration", calibration.section),
+    ("abstention", abstention.section),
+    ("unknown", unknown.section),
+)
 
 
 def evaluate_run(
@@ -35,6 +41,7 @@ def evaluate_run(
     root: Path,
     on_progress: Callable[[int, int], None] | None = None,
     known_logits: Mapping[str, np.ndarray] | None = None,
+    known_features: Mapping[str, np.ndarray] | None = None,
 ) -> dict[str, Any]:
     """Predict every validation and test image and write `predictions.parquet` and `report.json`.
 
@@ -48,6 +55,7 @@ def evaluate_run(
         root: the dataset's folder.
         known_logits: what the run's network says of images whose features it computed to train its head, float32
             (num_classes,) by path. They are taken for the model's word once a few of them are found to be.
+        known_features: of the same images, what the last layer made those of.
 
     Raises:
         DarkroomError: the run has no model yet, or the dataset's folder is gone.
@@ -58,7 +66,9 @@ def evaluate_run(
     classifier = open_classifier(run.bundle, "torch" if bundle.onnx is None else "onnx")
     manifest = run.manifest()
     known = _confirmed(classifier, root, known_logits or {})
-    predictions, skipped = predict_manifest(classifier, root, usable(manifest), on_progress=on_progress, known=known)
+    noting = Noting(classifier)
+    predictions, skipped = predict_manifest(noting, root, usable(manifest), on_progress=on_progress, known=known)
+    predictions = with_distances(run, predictions, noting.noted(), known_features or {} if known else {})
     write_predictions(run.folder, predictions)
     data = run.data()
     leaks = data.get("leaks") or asdict(count_leaks(manifest, run.config.split))

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import os
 import shutil
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -15,6 +17,7 @@ from core.files import read_json, write_bytes, write_json
 from core.preprocess import PreprocessSpec
 
 WEIGHTS, META, ONNX = "model.safetensors", "model.json", "model.onnx"
+FAMILIAR = "familiar.safetensors"  # features of images like those it was trained on, see `core.inference.familiar`
 
 
 @dataclass(frozen=True)
@@ -30,6 +33,14 @@ class Bundle:
         head_units: units of the head's hidden layer; 0 where it is linear.
         parity: how the ONNX graph compared with the weights on the validation images, `agrees` first of all;
             None where it was not compared.
+        temperature: what the logits are divided by before softmax, so that confidences mean what they say; 1 before
+            the model was evaluated.
+        abstention_threshold: a confidence, 0..1, below which the model is not sure; None where nobody chose one.
+        abstention_target: the share of wrong answers, 0..1, that threshold was chosen for; None where it was set by
+            hand or there is none.
+        energy_threshold: an energy (see `core.inference.familiar`) above which an image is strange; None where not
+            known, or where the distance decides.
+        distance_threshold: the same of the distance to familiar images; None where not known.
     """
 
     folder: Path
@@ -39,6 +50,11 @@ class Bundle:
     summary: dict[str, Any]
     parity: dict[str, Any] | None
     head_units: int = 0
+    temperature: float = 1.0
+    abstention_threshold: float | None = None
+    abstention_target: float | None = None
+    energy_threshold: float | None = None
+    distance_threshold: float | None = None
 
     @property
     def weights(self) -> Path:
@@ -89,6 +105,20 @@ def record_parity(bundle: Bundle, parity: dict[str, Any]) -> Bundle:
     return updated
 
 
+def note_trust(folder: Path, **changes: float | None) -> Bundle:
+    """Change what the bundle says of its own confidence: the temperature and the thresholds, and nothing else.
+
+    Raises:
+        DarkroomError: there is no bundle.
+        ValueError: another field, or a value that cannot be; see `Bundle`.
+    """
+    if unknown := set(changes) - set(_TRUST):
+        raise ValueError(f"not about trust: {', '.join(sorted(unknown))}")
+    updated = replace(read_bundle(folder), **{name: _TRUST[name](value) for name, value in changes.items()})
+    _write_meta(updated)
+    return updated
+
+
 def read_bundle(folder: Path) -> Bundle:
     """Read a bundle's description.
 
@@ -108,6 +138,7 @@ def read_bundle(folder: Path) -> Bundle:
             raw["training"],
             raw["parity"],
             int(raw.get("head_units", 0)),
+            **{name: check(raw.get(name, getattr(Bundle, name))) for name, check in _TRUST.items()},
         )
     except (KeyError, TypeError, AttributeError, ValueError) as error:
         raise DarkroomError(
@@ -130,9 +161,35 @@ def _write_meta(bundle: Bundle) -> None:
             "classes": bundle.classes,
             "preprocess": bundle.spec.to_dict(),
             "preprocess_hash": bundle.spec.hash,
-            "temperature": 1.0,
-            "abstention_threshold": None,
+            **{name: getattr(bundle, name) for name in _TRUST},
             "training": bundle.summary,
             "parity": bundle.parity,
         },
     )
+
+
+def _temperature(value: Any) -> float:
+    if not (isinstance(value, int | float) and math.isfinite(value) and value > 0):
+        raise ValueError(f"{value!r} is not a temperature")
+    return float(value)
+
+
+def _share(value: Any) -> float | None:
+    if value is not None and not (isinstance(value, int | float) and 0 <= value <= 1):
+        raise ValueError(f"{value!r} is not a share")
+    return None if value is None else float(value)
+
+
+def _number(value: Any) -> float | None:
+    if value is not None and not (isinstance(value, int | float) and math.isfinite(value)):
+        raise ValueError(f"{value!r} is not a number")
+    return None if value is None else float(value)
+
+
+_TRUST: dict[str, Callable[[Any], Any]] = {
+    "temperature": _temperature,
+    "abstention_threshold": _share,
+    "abstention_target": _share,
+    "energy_threshold": _number,
+    "distance_threshold": _number,
+}

@@ -13,8 +13,9 @@ import torch
 
 from core.config import ModelConfig
 from core.errors import DarkroomError, InputError
+from core.files import write_bytes
 from core.inference.bundle import ONNX, Bundle, record_parity
-from core.inference.classifier import Forward, onnx_forward
+from core.inference.classifier import FEATURES, Engine, onnx_forward
 from core.inference.parity import compare
 from core.training.backbone.onnx_graph import export_onnx, join_head
 from core.training.models import Network, build_network
@@ -39,16 +40,25 @@ def load_network(bundle: Bundle) -> Network:
     return network.eval()
 
 
-def torch_forward(bundle: Bundle) -> Forward:
+def torch_forward(bundle: Bundle) -> Engine:
     """The weights themselves as the network, for comparing and for bundles without a graph."""
-    network = load_network(bundle).to(memory_format=torch.channels_last)  # twice as fast for depthwise layers
+    return _Weights(load_network(bundle))
 
-    def forward(images_NCHW: np.ndarray) -> np.ndarray:
+
+class _Weights:
+    def __init__(self, network: Network) -> None:
+        self._network = network.to(memory_format=torch.channels_last)  # twice as fast for depthwise layers
+
+    def __call__(self, images_NCHW: np.ndarray) -> np.ndarray:
+        return self.with_features(images_NCHW)[0]
+
+    def with_features(self, images_NCHW: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
+        *before, last = self._network.head
         with torch.inference_mode():
-            images = torch.from_numpy(images_NCHW).to(memory_format=torch.channels_last)
-            return network(images).numpy()
-
-    return forward
+            features = self._network.backbone(torch.from_numpy(images_NCHW).to(memory_format=torch.channels_last))
+            for layer in before:
+                features = layer(features)
+            return last(features).numpy(), features.numpy()
 
 
 def add_onnx(bundle: Bundle, pixel_batches: Iterable[np.ndarray], backbone_graph: Path | None = None) -> Bundle:
@@ -69,6 +79,7 @@ def add_onnx(bundle: Bundle, pixel_batches: Iterable[np.ndarray], backbone_graph
             export_onnx(network, (3, size, size), candidate, "images", "logits")
         else:
             join_head(backbone_graph, network.head, network.num_features, candidate)
+        _give_features(candidate)
         parity = compare(torch_forward(bundle), onnx_forward(candidate), bundle.spec, pixel_batches)
         if parity.agrees:
             os.replace(candidate, bundle.folder / ONNX)
@@ -81,3 +92,19 @@ def add_onnx(bundle: Bundle, pixel_batches: Iterable[np.ndarray], backbone_graph
         return record_parity(bundle, {"agrees": False, "reason": reason})
     finally:
         candidate.unlink(missing_ok=True)
+
+
+def _give_features(graph: Path) -> None:
+    """Make what the last layer is given an output beside the logits; a graph of another end stays as it is."""
+    import onnx
+
+    model = onnx.load(str(graph))
+    made_by = {name: node for node in model.graph.node for name in node.output}
+    node = made_by.get("logits")
+    if node is not None and node.op_type == "Add":  # a matrix product and its bias apart
+        node = next((made_by[name] for name in node.input if name in made_by), None)
+    if node is None or node.op_type not in ("Gemm", "MatMul"):
+        return
+    model.graph.node.append(onnx.helper.make_node("Identity", [node.input[0]], [FEATURES], name="give_features"))
+    model.graph.output.append(onnx.helper.make_tensor_value_info(FEATURES, onnx.TensorProto.FLOAT, None))
+    write_bytes(graph, model.SerializeToString())

@@ -22,7 +22,7 @@ from core.evaluation.predictions import PREDICTIONS
 from core.files import write_bytes, write_json
 from core.inference.bundle import publish_bundle
 from core.runs.store import CHECKPOINT, EVENTS, FIRST_BATCH, FIRST_LABELS, LOADED, METRICS, REPORT, TIMES, Run
-from core.training.backbone.features import head_logits
+from core.training.backbone.features import head_logits, last_features
 from core.training.backbone.read_ahead import ReadAhead
 from core.training.batching.contact_sheet import contact_sheet, first_batch
 from core.training.distributed import join, leave
@@ -221,8 +221,9 @@ class _Job:
             (self.run.folder / name).unlink(missing_ok=True)
         publish_bundle(self.run.folder / BUILDING, self.run.bundle)
         self._enter("evaluating", "Evaluating on the validation and test images.")
-        known = head_logits(network.head, material.held_out) if material else {}
-        report = evaluate_run(self.run, self.setup.dataset.root, self._meter(), known)
+        held_out = material.held_out if material else {}
+        known = head_logits(network.head, held_out), last_features(network.head, held_out)
+        report = evaluate_run(self.run, self.setup.dataset.root, self._meter(), *known)
         self._log(report["headline"])
         self._note_scores(report, progress.best_epoch)
         return str(report["headline"])

@@ -180,3 +180,14 @@ def head_logits(head: nn.Module, features: Mapping[str, np.ndarray]) -> dict[str
     with torch.inference_mode():
         logits = head(torch.from_numpy(np.stack(list(features.values()))).to(device)).cpu().numpy()
     return dict(zip(features, logits, strict=True))
+
+
+def last_features(head: nn.Sequential, features: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """What the head's last layer is given of each image: its features, or what a hidden layer makes of them."""
+    if not features or len(head) == 2:  # dropout, which does nothing here, and the last layer
+        return dict(features)
+    device = next(head.parameters()).device
+    head.eval()
+    with torch.inference_mode():
+        given = head[:-1](torch.from_numpy(np.stack(list(features.values()))).to(device)).cpu().numpy()
+    return dict(zip(features, given, strict=True))
