@@ -13,6 +13,7 @@ from pages._components.config_form import draw_form
 from pages._components.guard import guarded
 from pages._components.labels import dataset_labels, run_labels
 from pages._components.run_panel import run_panel
+from pages._components.train.another import begin_as_asked
 from pages._components.train.plan import draw_plan
 from pages._components.train.planned import Planned
 from pages._components.train.start_bar import list_changes, start_bar
@@ -50,6 +51,7 @@ def _runs(runs: list[Run]) -> None:
 workspace = Workspace.default()
 datasets, runs = list_datasets(workspace), list_runs(workspace)
 planned = None
+begin_as_asked(workspace)
 st.title("How does training go?")
 if datasets:
     with st.sidebar:

@@ -9,11 +9,26 @@ import streamlit as st
 from core.config import TrainConfig
 from core.jobs import Status
 from core.runs.again import would_do
-from core.runs.store import Run
+from core.runs.repeat import nearest_preset
+from core.runs.store import Run, open_run
 from core.wording import significant
+from core.workspace import Workspace
 from pages._components import keys
-from pages._components.config_form import fill_from
+from pages._components.config_form import PRESET, fill_from
+from pages._components.guard import guarded
 from pages._components.text import escape
+
+
+def begin_as_asked(workspace: Workspace) -> None:
+    """Where the address names a run to clone, put its settings into the form, once; before the form is drawn."""
+    run_id = st.query_params.get(keys.CLONE)
+    if run_id is None:
+        return
+    keys.write(keys.CLONE, None)
+    with guarded():
+        config = open_run(workspace, run_id).config
+        st.session_state[PRESET], _ = nearest_preset(config)
+        _fill(config, {})
 
 
 def suggest_again(run: Run, status: Status) -> None:
