@@ -25,5 +25,21 @@ class InputError(DarkroomError):
     exit_status = 2
 
 
+class DiskFull(DarkroomError):
+    """A file could not be written for want of space."""
+
+
+class MemoryTooSmall(DarkroomError):
+    """What was asked for needs more memory than there is."""
+
+
+class DataMoved(InputError):
+    """Images that were there when the dataset was read are not there now, or are others."""
+
+
+class WeightsUnreachable(InputError):
+    """Weights to start from are neither on this machine nor to be had."""
+
+
 class ImageReadError(DarkroomError):
     """One image could not be read; others are unaffected."""

@@ -5,6 +5,7 @@ Runs and indexing share this. Nothing here knows what a job computes.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import subprocess
 import sys
@@ -36,6 +37,7 @@ START_GRACE_S = 20.0  # between creating a folder and the launcher noting the pr
 
 TURN_CAME = "DARKROOM_TURN_CAME"  # environment of a process that waited for its turn: when that came
 STATUS, PROCESS, STOP, LOG, LOCK = "status.json", "process.json", "stop", "log.txt", ".lock"
+ENDED_AS = "exit.json"
 
 
 @dataclass(frozen=True)
@@ -264,18 +266,25 @@ def prepare(folder: Path, message: str = "Waiting to start.", created: float | N
 
 def launch(folder: Path, module: str, *arguments: str, environment: Mapping[str, str] | None = None) -> ProcessIdentity:
     """Start the job's program `python -m module arguments...` and note who it is; see `spawn`. Call `prepare` first."""
-    identity = spawn(folder, module, *arguments, environment=environment)
+    identity = spawn(folder, module, *arguments, environment=environment, note_end=True)
     write_json(folder / PROCESS, asdict(identity) | {"kills_for_memory": kills_for_memory()})
     return identity
 
 
-def spawn(folder: Path, module: str, *arguments: str, environment: Mapping[str, str] | None = None) -> ProcessIdentity:
+def spawn(
+    folder: Path,
+    module: str,
+    *arguments: str,
+    environment: Mapping[str, str] | None = None,
+    note_end: bool = False,
+) -> ProcessIdentity:
     """Start `python -m module arguments...` as a session of its own that outlives this process.
 
     Its output is appended to the folder's log.
 
     Args:
         environment: variables beside those of this process.
+        note_end: write down how it ended (`how_it_ended`), as long as this process lives to see it.
     """
     with open(folder / LOG, "ab") as log:
         child = subprocess.Popen(
@@ -289,9 +298,29 @@ def spawn(folder: Path, module: str, *arguments: str, environment: Mapping[str, 
             env={**os.environ, **Workspace.default().environment, "PYTHONUNBUFFERED": "1", **(environment or {})},
         )
     identity = identify(child.pid) or ProcessIdentity(child.pid, time.time())
+
+    def reap() -> None:
+        status = child.wait()
+        if note_end and status:
+            with contextlib.suppress(DarkroomError):  # the folder may have been deleted meanwhile
+                write_json(folder / ENDED_AS, {**asdict(identity), "status": status}, durable=False)
+
     # Reaped from a thread of this process: a child nobody waits for would stay in the process table as a zombie.
-    threading.Thread(target=child.wait, name=f"reap-{child.pid}", daemon=True).start()
+    threading.Thread(target=reap, name=f"reap-{child.pid}", daemon=True).start()
     return identity
+
+
+def how_it_ended(folder: Path) -> int | None:
+    """The exit status of the job's process, negative the number of the signal that ended it; None where not known.
+
+    It is known where the process that launched it was still there, and it did not end well.
+    """
+    try:
+        noted, process = read_json(folder / ENDED_AS) or {}, read_json(folder / PROCESS) or {}
+        same = noted["pid"] == process["pid"] and noted["start_time"] == process["start_time"]
+        return int(noted["status"]) if same else None
+    except (DarkroomError, KeyError, TypeError, ValueError, AttributeError):
+        return None
 
 
 def job_processes(folder: Path) -> list[ProcessIdentity]:

@@ -30,7 +30,7 @@ def test_a_failed_write_leaves_the_old_file_and_no_litter(tmp_path: Path) -> Non
         stderr=subprocess.PIPE,
         text=True,
     )
-    assert done.returncode == 1 and "DarkroomError: The disk is full" in done.stderr
+    assert done.returncode == 1 and "DiskFull: The disk is full" in done.stderr
     assert read_json(path) == {"n": 1}
     assert [entry.name for entry in tmp_path.iterdir()] == ["a.json"]
 

@@ -15,7 +15,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from core.errors import DarkroomError
+from core.errors import DarkroomError, MemoryTooSmall
 from core.files import append_jsonl, read_jsonl, write_bytes
 from core.training.batching.batches import Batches
 from core.training.distributed import is_lost_peer
@@ -196,7 +196,7 @@ class Session:
         """
         smallest = 1 if self._setup.config.model.tune == "head" else 2  # batch normalisation cannot learn from one
         if self._setup.ranks.size > 1 or self._batch_size // 2 < smallest:
-            raise DarkroomError(
+            raise MemoryTooSmall(
                 f"Out of memory with batches of {self._batch_size} images.",
                 "Lower optim.batch_size or preprocess.image_size, or choose a smaller model.architecture.",
             )

@@ -14,7 +14,7 @@ import torch
 from core.config import TrainConfig
 from core.data.manifest import usable
 from core.data.stored import Dataset, open_dataset
-from core.errors import InputError
+from core.errors import DataMoved, InputError
 from core.preprocess import PreprocessSpec
 from core.training.batching.images import Images
 from core.training.batching.sampling import Shard
@@ -91,7 +91,7 @@ def set_up(config: TrainConfig, manifest: pd.DataFrame, workspace: Workspace) ->
     """
     dataset = open_dataset(workspace, config.data.dataset)
     if not dataset.root.is_dir():
-        raise InputError(
+        raise DataMoved(
             f"The folder of dataset {dataset.name}, {dataset.root}, is no longer there.",
             "Put it back, or add it again from where it is now.",
         )

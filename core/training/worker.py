@@ -57,13 +57,13 @@ def _train(folder: Path, status: Report) -> int:
             print(error, flush=True)
         else:
             traceback.print_exc()
-        exit_status = error.exit_status if isinstance(error, DarkroomError) else 1
+        exit_status, fix = (error.exit_status, error.fix) if isinstance(error, DarkroomError) else (1, "")
         status.update(
             state="failed",
             message=in_words(error),
             rate=0.0,
             eta_s=None,
-            extra={"exit_status": exit_status, "error": type(error).__name__},
+            extra={"exit_status": exit_status, "error": type(error).__name__, "fix": fix},  # `core.runs.trouble` reads
         )
         return exit_status
 

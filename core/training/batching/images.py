@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import psutil
 
-from core.errors import DarkroomError, ImageReadError
+from core.errors import DataMoved, ImageReadError
 from core.preprocess import PreprocessSpec, read_pixels
 
 if TYPE_CHECKING:
@@ -76,12 +76,12 @@ class Images:
         """Pixels of one image, uint8 (size, size, 3).
 
         Raises:
-            DarkroomError: it can no longer be read though the index could.
+            DataMoved: it can no longer be read though the index could.
         """
         try:
             return read_pixels(self.root / self.paths[index], self.spec)
         except ImageReadError as error:
-            raise DarkroomError(
+            raise DataMoved(
                 f"{self.paths[index]} in {self.root} could be read when the dataset was indexed but not now: {error}",
                 "Restore the folder, or index it again and start a new run.",
             ) from error

@@ -13,7 +13,7 @@ from safetensors import SafetensorError
 from torch import nn
 
 from core.architectures import OFFLINE, TIMM
-from core.errors import InputError
+from core.errors import InputError, WeightsUnreachable
 from core.training.models.blank import without_memory
 from core.training.models.network import HALF, Architecture, Backbone, Loaded, Scaling
 from core.training.models.torchvision_nets import OTHERWISE
@@ -172,8 +172,8 @@ def _downloaded(name: str) -> str:
     raise AssertionError("unreachable")
 
 
-def _out_of_reach(name: str, error: Exception) -> InputError:
-    return InputError(
+def _out_of_reach(name: str, error: Exception) -> WeightsUnreachable:
+    return WeightsUnreachable(
         f"The pretrained weights of timm's {name} are not on this machine and could not be downloaded "
         f"({_short(error)}).",
         f"Connect once so that they are kept, or put them into the Hugging Face cache. {OTHERWISE}",

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from core.errors import InputError
+from core.errors import InputError, WeightsUnreachable
 from core.training.models.network import HALF, Architecture, Backbone, Loaded, Scaling
 
 _AUXILIARY = {"googlenet": ("aux1.", "aux2."), "inception_v3": ("AuxLogits.",)}  # heads for training on ImageNet alone
@@ -124,7 +124,7 @@ def _load(name: str, backbone: nn.Module, image_size: int) -> Loaded:
         state = _without_heads(state, backbone, _AUXILIARY.get(name, ()))
         backbone.load_state_dict(with_positions_for(state, backbone, image_size))
     except OSError as error:  # URLError is one
-        raise InputError(
+        raise WeightsUnreachable(
             f"The pretrained weights of {name} are not at {file} and could not be downloaded ({error}).",
             f"Put the file there. {OTHERWISE}",
         ) from error

@@ -12,7 +12,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from core.config import ModelConfig
-from core.errors import InputError
+from core.errors import InputError, WeightsUnreachable
 from core.files import read_json
 from core.training.models.network import Loaded, Network
 from core.training.models.torchvision_nets import with_positions_for
@@ -99,14 +99,16 @@ def _find(model: ModelConfig, ws: Workspace) -> tuple[Path, str]:
     if model.weights == "run":
         path = ws.run(model.weights_from) / "bundle" / "model.safetensors"
         if not path.is_file():
-            raise InputError(
+            raise WeightsUnreachable(
                 f"Run {model.weights_from} has no model to start from.",
                 "Let it finish an epoch first, or choose one listed by: python -m core runs",
             )
         return path, f"run {model.weights_from}"
     path = Path(model.weights_from).expanduser()
     if not path.is_file():
-        raise InputError(f"There is no file {path}.", "Set model.weights_from to a .safetensors, .pt or .pth file.")
+        raise WeightsUnreachable(
+            f"There is no file {path}.", "Set model.weights_from to a .safetensors, .pt or .pth file."
+        )
     return path, str(path)
 
 
