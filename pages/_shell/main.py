@@ -40,7 +40,10 @@ page = st.navigation(
             st.Page(keys.OVERVIEW, title="Overview", icon=":material/home:", default=True),
             st.Page(keys.EXPLORE, title="Explore", icon=":material/photo_library:"),
             st.Page(keys.TRAIN, title="Train", icon=":material/model_training:"),
+            st.Page(keys.RUNS, title="Runs", icon=":material/list_alt:"),
+            st.Page(keys.SWEEPS, title="Sweeps", icon=":material/tune:"),
             st.Page(keys.EVALUATE, title="Evaluate", icon=":material/fact_check:"),
+            st.Page(keys.COMPARE, title="Compare", icon=":material/compare_arrows:"),
             st.Page(keys.CLASSIFY, title="Classify", icon=":material/image_search:"),
         ]
     }
