@@ -35,6 +35,7 @@ from core.workspace import Workspace
 
 FOLDER = "on"  # in the run's own folder, so that deleting the run deletes this too
 RESULT = "result.json"
+TURN = "again.lock"  # in the cache: held by the one that computes
 _TURN_S = 0.5
 
 
@@ -186,7 +187,7 @@ def main(run_folder: Path, other_folder: Path) -> int:
     def work(status: jobs.StatusWriter) -> str:
         status.update(phase="waiting", message="Waiting for another evaluation to end.")
         # Two at once would only slow each other down.
-        turn = FileLock(Workspace.default().cache / "again.lock", poll_interval=_TURN_S)
+        turn = FileLock(Workspace.default().cache / TURN, poll_interval=_TURN_S)
         try:
             held = turn.acquire(cancel_check=lambda: status.stop_requested)
         except Timeout as cancelled:
