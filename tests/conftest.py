@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,13 +11,16 @@ from typing import Any
 
 import numpy as np
 import pytest
+from filelock import FileLock
 from PIL import Image
 from xdist.remote import Producer
 from xdist.scheduler import LoadScopeScheduling
 
+from core import jobs
+from core.files import read_json, write_json
 from core.runs.store import Run, open_run
 from core.workspace import Workspace
-from tests.running import SMALL_FLAGS, darkroom
+from tests.running import SMALL_FLAGS, darkroom, launch_forked
 
 # For every process a test starts. Two workers of two threads each that wait for each other take three times as long.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -25,11 +29,24 @@ COUNTS = {"cat": 8, "dog": 8}
 ImageFolder = Callable[..., Path]
 
 
+# What takes minutes comes first, or one process would be at it long after the others are done.
+LONG = (
+    "tests/browser/test_training.py",
+    "tests/browser/",
+    "tests/runs/",
+    "tests/sweeps/",
+    "tests/training/test_embed.py",
+    "tests/data/test_verbs.py",
+    "tests/pages/",
+)
+
+
 class _Rooms(LoadScopeScheduling):
-    """One process runs a file as a whole, and all browser tests, which share a server and a run."""
+    """One process runs a file as a whole, but for one whose long tests share nothing."""
 
     def _split_scope(self, nodeid: str) -> str:
-        return "browser" if nodeid.startswith("tests/browser/") else nodeid.partition("::")[0]
+        file = nodeid.partition("::")[0]
+        return nodeid if file == "tests/runs/test_runs.py" else file
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> LoadScopeScheduling:
@@ -37,11 +54,29 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> LoadSco
     return _Rooms(config, log)
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Long tests first; see `LONG`."""
+
+    def place(item: pytest.Item) -> int:
+        return next((number for number, name in enumerate(LONG) if item.nodeid.startswith(name)), len(LONG))
+
+    items.sort(key=place)
+
+
 @pytest.fixture
 def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Workspace:
     """An empty workspace, also for every process the test starts."""
     monkeypatch.setenv("DARKROOM_HOME", str(tmp_path / "home"))
     return Workspace(tmp_path / "home")
+
+
+@pytest.fixture
+def forked_jobs(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Jobs that this process launches are forked from one that has torch loaded, which a new Python does for seconds.
+
+    For tests of what a job does; those of how it is started do without.
+    """
+    monkeypatch.setattr(jobs, "launch", launch_forked)
 
 
 @pytest.fixture
@@ -101,12 +136,31 @@ class Trained:
     result: dict[str, Any]
 
 
+def made_once(factory: pytest.TempPathFactory, name: str, make: Callable[[Path], None]) -> Path:
+    """A folder that the first process to need it fills by `make(folder)`, and others wait for; to be read only."""
+    base = factory.getbasetemp()
+    folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / name
+    with FileLock(f"{folder}.lock"):
+        if not (folder / "complete").exists():
+            shutil.rmtree(folder, ignore_errors=True)  # what one that failed has left
+            folder.mkdir()
+            make(folder)
+            (folder / "complete").touch()
+    return folder
+
+
 @pytest.fixture(scope="session")
 def trained(tmp_path_factory: pytest.TempPathFactory) -> Trained:
     """A small network trained by the real command line in a real worker, on three classes of real little files."""
-    home = tmp_path_factory.mktemp("trained")
-    images = write_images(home / "photos", {"cat": 30, "dog": 30, "fox": 30}, "class folders", (24, 18), ".png", 0)
-    done = darkroom("train", "--data", images, *SMALL_FLAGS, home=home / "home")
+    made = made_once(tmp_path_factory, "trained", _train)
+    workspace = Workspace(tmp_path_factory.mktemp("trained") / "home")
+    shutil.copytree(made / "home", workspace.root)
+    result = read_json(made / "result.json")
+    return Trained(workspace, open_run(workspace, result["run"]), made / "photos", result)
+
+
+def _train(folder: Path) -> None:
+    images = write_images(folder / "photos", {"cat": 30, "dog": 30, "fox": 30}, "class folders", (24, 18), ".png", 0)
+    done = darkroom("train", "--data", images, *SMALL_FLAGS, home=folder / "home")
     assert done.status == 0, done.errors
-    workspace = Workspace(home / "home")
-    return Trained(workspace, open_run(workspace, done.result["run"]), images, done.result)
+    write_json(folder / "result.json", done.result)

@@ -8,18 +8,23 @@ import json
 import multiprocessing
 import os
 import random
+import runpy
 import socket
 import subprocess
 import sys
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
+from multiprocessing.connection import Connection
 from multiprocessing.context import ForkServerContext
 from pathlib import Path
 from typing import Any
 
+from core import jobs
 from core.__main__ import main
 from core.config import TrainConfig
 from core.files import write_json
+from core.jobs import ProcessIdentity
 from core.runs.model_size import RESULT as SIZE
 from core.runs.model_size import ModelSize, size_folder
 from core.workspace import REPOSITORY, Workspace
@@ -96,5 +101,45 @@ def worker_context() -> ForkServerContext:
     first process started so; hand over what it must know.
     """
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["core.training.job"])
+    context.set_forkserver_preload(["tests.warm"])
     return context
+
+
+def launch_forked(
+    folder: Path, module: str, *arguments: str, environment: Mapping[str, str] | None = None
+) -> ProcessIdentity:
+    """`jobs.launch` with a fork of `worker_context` in place of a new Python; see the fixture `forked_jobs`."""
+    ours, theirs = multiprocessing.Pipe()
+    variables = {**os.environ, **Workspace.default().environment, **(environment or {})}
+    program = (str(folder / jobs.LOG), variables, module, *arguments)
+    process = worker_context().Process(target=_leave_behind, args=(theirs, *program))
+    process.start()
+    pid = ours.recv()
+    process.join()
+    identity = jobs.identify(pid) or ProcessIdentity(pid, time.time())
+    write_json(folder / jobs.PROCESS, asdict(identity))
+    return identity
+
+
+def _leave_behind(note: Connection, log: str, variables: dict[str, str], *command: str) -> None:
+    """Run a program in a process nobody waits for, as a launched one is."""
+    if pid := os.fork():
+        note.send(pid)
+        return
+    os.setsid()
+    os.chdir(REPOSITORY)
+    with open(log, "ab") as output:
+        for stream in (sys.stdout, sys.stderr):
+            os.dup2(output.fileno(), stream.fileno())
+            stream.reconfigure(write_through=True)  # type: ignore[union-attr]
+    os.execve = lambda _, become, environment: _program(environment, *become[2:])  # type: ignore[assignment]
+    _program(variables, *command)
+
+
+def _program(variables: Mapping[str, str], module: str, *arguments: str) -> None:
+    """What `python -m module arguments...` does once it is loaded."""
+    for name in os.environ.keys() - variables.keys():
+        del os.environ[name]
+    os.environ.update(variables)
+    sys.argv = [module, *arguments]
+    runpy.run_module(module, run_name="__main__", alter_sys=True)

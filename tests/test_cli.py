@@ -16,8 +16,15 @@ from core.runs.launch import stop_run
 from core.runs.store import open_run
 from core.workspace import Workspace
 from tests.conftest import ImageFolder, Trained
-from tests.running import SMALL_FLAGS, darkroom
+from tests.running import SMALL_FLAGS, Done, darkroom, in_process
 from tests.waiting import wait_until
+
+
+@pytest.fixture
+def at_home(trained: Trained, monkeypatch: pytest.MonkeyPatch) -> Trained:
+    """The trained run, where also the verbs called in this process look for it."""
+    monkeypatch.setenv("DARKROOM_HOME", str(trained.workspace.root))
+    return trained
 
 
 def test_train_reports_what_it_did(trained: Trained) -> None:
@@ -51,8 +58,8 @@ def test_predict_equals_the_evaluation(trained: Trained) -> None:
             assert probability == pytest.approx(evaluated.loc[path, f"p:{label}"], abs=1e-4)
 
 
-def test_one_picture_in_every_kind_of_file_gets_the_same_answer(trained: Trained, tmp_path: Path) -> None:
-    source = Image.open(sorted((trained.images / "dog").iterdir())[0]).convert("RGB")
+def test_one_picture_in_every_kind_of_file_gets_the_same_answer(at_home: Trained, tmp_path: Path) -> None:
+    source = Image.open(sorted((at_home.images / "dog").iterdir())[0]).convert("RGB")
     exif = Image.Exif()
     exif[0x0112] = 6
     source.transpose(Image.Transpose.ROTATE_90).save(tmp_path / "phone.jpg", exif=exif, quality=95)
@@ -64,7 +71,7 @@ def test_one_picture_in_every_kind_of_file_gets_the_same_answer(trained: Trained
     Image.fromarray(grey).save(tmp_path / "grey.png")
     Image.fromarray(grey.astype(np.uint16) * 257).save(tmp_path / "sixteen.png")
     names = ["plain.bmp", "phone.jpg", "rgba.png", "cmyk.tif", "palette.gif", "grey.png", "sixteen.png"]
-    done = darkroom("predict", trained.run.id, *[tmp_path / name for name in names], home=trained.workspace.root)
+    done = in_process("predict", at_home.run.id, *[tmp_path / name for name in names])
     assert done.status == 0, done.errors
     rows = dict(zip(names, done.result["predictions"], strict=True))
     assert {rows[name]["label"] for name in names[:5]} == {"dog"}
@@ -72,31 +79,29 @@ def test_one_picture_in_every_kind_of_file_gets_the_same_answer(trained: Trained
     assert rows["grey.png"]["top"] == rows["sixteen.png"]["top"]
 
 
-def test_files_that_are_no_images_are_accounted_for(trained: Trained, tmp_path: Path) -> None:
+def test_files_that_are_no_images_are_accounted_for(at_home: Trained, tmp_path: Path) -> None:
     (tmp_path / "text.jpg").write_text("hello")
-    good = sorted(trained.images.rglob("*.png"))[0]
-    done = darkroom(
-        "predict", trained.run.id, tmp_path / "text.jpg", good, tmp_path / "none.png", home=trained.workspace.root
-    )
+    good = sorted(at_home.images.rglob("*.png"))[0]
+    done = in_process("predict", at_home.run.id, tmp_path / "text.jpg", good, tmp_path / "none.png")
     assert done.status == 1
     errors = [row.get("error") for row in done.result["predictions"]]
     assert "Not an image" in errors[0] and errors[1] is None and "no longer there" in errors[2]
-    assert darkroom("predict", trained.run.id, tmp_path / "text.jpg", home=trained.workspace.root).status == 2
+    assert in_process("predict", at_home.run.id, tmp_path / "text.jpg").status == 2
 
 
-def test_evaluate_again_gives_the_same_figures(trained: Trained) -> None:
-    done = darkroom("evaluate", trained.run.id, home=trained.workspace.root)
+def test_evaluate_again_gives_the_same_figures(at_home: Trained) -> None:
+    done = in_process("evaluate", at_home.run.id)
     assert done.status == 0, done.errors
-    assert done.result["test_accuracy"] == trained.result["test_accuracy"]
+    assert done.result["test_accuracy"] == at_home.result["test_accuracy"]
 
 
-def test_runs_are_listed_with_their_state(trained: Trained) -> None:
-    done = darkroom("runs", home=trained.workspace.root)
-    assert [(row["run"], row["state"]) for row in done.result["runs"]] == [(trained.run.id, "finished")]
+def test_runs_are_listed_with_their_state(at_home: Trained) -> None:
+    done = in_process("runs")
+    assert [(row["run"], row["state"]) for row in done.result["runs"]] == [(at_home.run.id, "finished")]
 
 
 def test_detach_returns_with_a_run_that_goes_on_and_can_be_resumed(
-    image_folder: ImageFolder, workspace: Workspace
+    image_folder: ImageFolder, workspace: Workspace, forked_jobs: None
 ) -> None:
     images = image_folder(counts={"cat": 30, "dog": 30})
     done = darkroom("train", "--data", images, *SMALL_FLAGS, "--optim.epochs", "300", "--detach")
@@ -108,20 +113,20 @@ def test_detach_returns_with_a_run_that_goes_on_and_can_be_resumed(
     assert pid is not None, run.status
     os.kill(pid, 9)
     wait_until(lambda: run.status.state == "lost", "the run to be lost")
-    assert darkroom("runs").result["runs"][0]["state"] == "lost"
-    resumed = darkroom("train", "--resume", run.id, "--detach")
+    assert in_process("runs").result["runs"][0]["state"] == "lost"
+    resumed = in_process("train", "--resume", run.id, "--detach")
     assert resumed.status == 0, resumed.errors
     wait_until(lambda: run.status.state == "running", "the run to go on")
     stop_run(run)
     wait_until(lambda: run.status.state in ENDED, "the run to stop")
     assert run.status.state == "stopped"
-    assert darkroom("train", "--resume", run.id, "--optim.epochs", "3").status == 2
+    assert in_process("train", "--resume", run.id, "--optim.epochs", "3").status == 2
 
 
 def test_two_datasets_of_one_name_are_told_apart(image_folder: ImageFolder, workspace: Workspace) -> None:
     for place in ("a", "b"):
-        assert darkroom("index", image_folder(name=f"{place}/pets")).status == 0
-    done = darkroom("train", "--data", "pets", *SMALL_FLAGS)
+        assert in_process("index", image_folder(name=f"{place}/pets")).status == 0
+    done = in_process("train", "--data", "pets", *SMALL_FLAGS)
     assert done.status == 2 and "Use an id" in done.result["error"]
 
 
@@ -129,9 +134,9 @@ def test_a_damaged_graph_is_told_in_one_line(trained: Trained, workspace: Worksp
     shutil.copytree(trained.workspace.root, workspace.root)
     (workspace.run(trained.run.id) / "bundle" / "model.onnx").write_bytes(b"broken")
     image = sorted(trained.images.rglob("*.png"))[0]
-    done = darkroom("predict", trained.run.id, image)
+    done = in_process("predict", trained.run.id, image)
     assert done.status == 1 and "damaged" in done.result["error"] and "Traceback" not in done.errors
-    assert darkroom("predict", trained.run.id, image, "--engine", "torch").status == 0
+    assert in_process("predict", trained.run.id, image, "--engine", "torch").status == 0
 
 
 @pytest.mark.parametrize(
@@ -154,7 +159,17 @@ def test_a_damaged_graph_is_told_in_one_line(trained: Trained, workspace: Worksp
     ],
 )
 def test_wrong_input_is_one_line_with_the_way_out(workspace: Workspace, arguments: list[str], told: str) -> None:
-    done = darkroom(*arguments)
+    _is_refused(workspace, in_process(*arguments), told)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"), [(["train", "--data", "nowhere"], "nowhere"), (["index", "/no/such/folder"], "/no/such")]
+)
+def test_so_it_is_in_a_process_of_its_own(workspace: Workspace, arguments: list[str], told: str) -> None:
+    _is_refused(workspace, darkroom(*arguments), told)
+
+
+def _is_refused(workspace: Workspace, done: Done, told: str) -> None:
     assert done.status == 2 and told in done.errors and told in done.result["error"]
     assert len(done.errors.strip().splitlines()) == 1 and "Traceback" not in done.errors
     assert not workspace.root.exists() or not any((workspace.root / "runs").glob("*"))

@@ -247,7 +247,7 @@ def _remove(aside: Path | None) -> None:
 def _end_job(folder: Path) -> None:
     """Make sure that nobody writes into `folder` any more. The job can be ended anywhere: it leaves no half files."""
     noted = read_json(folder / jobs.PROCESS)
-    identity = jobs.ProcessIdentity(**noted) if noted else None
+    identity = jobs.ProcessIdentity(noted["pid"], noted["start_time"]) if noted else None
     if identity is None or not identity.is_alive():
         return
     try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import struct
 import subprocess
 import sys
@@ -62,7 +63,7 @@ def test_sets_in_the_cache_need_no_network(workspace: Workspace) -> None:
 
 
 def test_without_a_network_it_says_which_host_and_where_files_go(
-    workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch, forked_jobs: None
 ) -> None:
     for name in ("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY"):
         monkeypatch.setenv(name, "http://127.0.0.1:9")  # nobody listens there: no network, at once
@@ -78,14 +79,11 @@ def test_the_list_of_sets_comes_without_torch_and_matches_it() -> None:
     with pytest.raises(InputError, match="no downloadable set 'nope'.*CIFAR10"):
         find_set("torchvision:nope")
     assert len({one.name for one in SETS}) == len(SETS) >= 15
-    code = """
-import inspect, sys
-from core.data.torchvision_sets import SETS
-assert "torch" not in sys.modules
-import torchvision.datasets
-for one in SETS:
-    known = inspect.signature(getattr(torchvision.datasets, one.name).__init__).parameters
-    for arguments in one.splits.values():
-        assert {"root", "download", *arguments} <= set(known), (one.name, arguments, list(known))
-"""
+    code = "import sys; from core.data.torchvision_sets import SETS; assert SETS and 'torch' not in sys.modules"
     subprocess.run([sys.executable, "-c", code], cwd=REPOSITORY, check=True)
+    import torchvision.datasets
+
+    for one in SETS:
+        known = inspect.signature(getattr(torchvision.datasets, one.name).__init__).parameters
+        for arguments in one.splits.values():
+            assert {"root", "download", *arguments} <= set(known), (one.name, arguments, list(known))

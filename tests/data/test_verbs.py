@@ -70,10 +70,10 @@ def test_corrections_step_by_step(dataset: Dataset, tmp_path: Path) -> None:
     assert restored["dataset_num_images"] == 44
 
 
-def test_a_run_names_its_version_and_its_leaks(workspace: Workspace, dataset: Dataset) -> None:
+def test_a_run_names_its_version_and_its_leaks(workspace: Workspace, dataset: Dataset, forked_jobs: None) -> None:
     in_process("exclude", dataset.id, "cat/copy0.png")
     listed = in_process("split", dataset.id, "--split.keep_together", "off").result
-    done = darkroom("train", "--data", dataset.id, *SMALL_FLAGS, "--split.keep_together", "off")
+    done = in_process("train", "--data", dataset.id, *SMALL_FLAGS, "--split.keep_together", "off")
     assert done.status == 0, done.errors
     result = done.result
     assert result["leaks"] == listed["leaks"] and result["leaks"]["num_groups"] == 4
@@ -82,5 +82,5 @@ def test_a_run_names_its_version_and_its_leaks(workspace: Workspace, dataset: Da
     run = open_run(workspace, result["run"])
     assert run.manifest()["split"].value_counts()["test"] == listed["test"]
     assert count_leaks(run.manifest(), run.config.split).num_straddling == listed["num_straddling"]
-    again = darkroom("evaluate", run.id).result
+    again = in_process("evaluate", run.id).result
     assert again["leaks"] == listed["leaks"] and again["dataset_fingerprint"] == result["dataset_fingerprint"]

@@ -52,7 +52,7 @@ def ended(ws: Workspace, dataset: Dataset) -> Status:
 
 
 def test_wrong_labels_are_found_and_only_new_images_are_computed_again(
-    workspace: Workspace, image_folder: ImageFolder
+    workspace: Workspace, image_folder: ImageFolder, forked_jobs: None
 ) -> None:
     root = image_folder(counts={"cat": 40, "dog": 40, "fox": 40})
     (root / "cat" / "0000.png").rename(root / "dog" / "stray.png")
@@ -98,7 +98,9 @@ def test_long_work_is_left_when_asked_to_stop(tmp_path: Path) -> None:
     never.set()
 
 
-def test_a_killed_and_a_cancelled_analysis_go_on_from_what_they_have(workspace: Workspace, tmp_path: Path) -> None:
+def test_a_killed_and_a_cancelled_analysis_go_on_from_what_they_have(
+    workspace: Workspace, tmp_path: Path, forked_jobs: None
+) -> None:
     root = tmp_path / "large"
     noise = np.random.default_rng(0).integers(0, 256, (900, 900, 3), np.uint8)
     for label in ("cat", "dog"):
@@ -139,7 +141,7 @@ def test_a_killed_and_a_cancelled_analysis_go_on_from_what_they_have(workspace: 
 
 
 def test_files_that_are_gone_are_left_out_and_small_classes_are_not_judged(
-    workspace: Workspace, image_folder: ImageFolder
+    workspace: Workspace, image_folder: ImageFolder, forked_jobs: None
 ) -> None:
     root = image_folder(counts={"cat": 9, "dog": 3})
     dataset = index_path(workspace, root)

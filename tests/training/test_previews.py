@@ -78,7 +78,9 @@ def test_each_change_is_drawn_by_itself_beside_the_image_as_it_is(tmp_path: Path
     assert 0 < mirrored < 4 * VARIANTS
 
 
-def test_the_helper_draws_previews_of_a_dataset(trained: Trained, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_helper_draws_previews_of_a_dataset(
+    trained: Trained, monkeypatch: pytest.MonkeyPatch, forked_jobs: None
+) -> None:
     monkeypatch.setenv("DARKROOM_HOME", str(trained.workspace.root))
     values = flatten(trained.run.config) | {"augment.cutmix": 1.0, "augment.rotate_degrees": 30.0}
     config = build_config(values, "from-scratch")
