@@ -166,7 +166,12 @@ def _predict(options: argparse.Namespace) -> tuple[Result, int]:
             print(f"{answer.name}: {answer.error}", file=sys.stderr)
             rows.append({"path": answer.name, "label": None, "confidence": None, "top": [], "error": answer.error})
         else:
-            say(options, f"{answer.name}: {answer.label} ({answer.confidence:.1%})")
+            if answer.accepted:
+                said = f"{answer.label} ({answer.confidence:.1%})"
+            else:
+                why = "unlike its training images" if answer.familiar is False else "not sure"
+                said = f"no answer: {why}; likeliest {answer.label} ({answer.confidence:.1%})"
+            say(options, f"{answer.name}: {said}")
             rows.append(
                 {
                     "path": answer.name,
@@ -175,6 +180,9 @@ def _predict(options: argparse.Namespace) -> tuple[Result, int]:
                     "top": [list(t) for t in answer.top],
                 }
             )
+                    "accepted": answer.accepted,
+                    "sure": answer.sure,
+                    "familiar": answer.familiar,
     num_failed = sum(answer.error is not None for answer in answers)
     status = 0 if not num_failed else 2 if num_failed == len(answers) else 1
     return {"predictions": rows}, status

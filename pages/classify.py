@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import streamlit as st
 
 from core.errors import DarkroomError
-from core.inference.bundle import read_bundle
+from core.inference.bundle import Bundle, read_bundle
 from core.runs.store import Run, list_runs, summary
 from core.wording import count, percent
 from core.workspace import Workspace
@@ -20,7 +20,7 @@ from pages._components.text import escape
 
 SOURCES = ("Upload", "Camera")
 ANSWERS = "answers"  # session: digest of model, name and bytes -> answer
-LAST = "last-answers"  # session: (run, answers) shown last, since Streamlit forgets uploads on a change of page
+LAST = "last-answers"  # session: (model, answers) shown last, since Streamlit forgets uploads on a change of page
 MOST_KEPT = 500
 CARDS_A_PAGE = 12
 
@@ -36,7 +36,7 @@ def _classified(run: Run, images: Sequence[tuple[str, bytes]]) -> list[Shown]:
             classifier = readers.classifier(run)
             answers = classifier.classify([images[i][1] for i in new], [images[i][0] for i in new])
         for i, answer in zip(new, answers, strict=True):
-            kept[names[i]] = shown_answer(images[i][1], answer)
+            kept[names[i]] = shown_answer(images[i][1], answer, classifier.bundle.abstention_threshold)
     shown = [kept[name] for name in names]
     wanted = set(names)  # however many: else each drawing would classify some again
     for name in [name for name in kept if name not in wanted][: max(0, len(kept) - MOST_KEPT)]:
@@ -69,11 +69,26 @@ def _camera() -> list[tuple[str, bytes]]:
 def _results(answers: list[Shown]) -> None:
     unread = [answer for answer in answers if answer.error]
     words = f"{count(len(answers) - len(unread), 'image')} classified"
-    st.subheader(words + (f", {count(len(unread), 'file')} not" if unread else ""))
+    refused = sum(answer.refused for answer in answers)
+    st.subheader(
+        words
+        + (f", {count(refused)} without an answer" if refused else "")
+        + (f", {count(len(unread), 'file')} not" if unread else "")
+    )
     page = keys.page_of(len(answers), CARDS_A_PAGE, keys.PAGE)
     listed = unread + [answer for answer in answers if not answer.error]  # what went wrong must not hide on page 9
     show_answers(listed[(page - 1) * CARDS_A_PAGE : page * CARDS_A_PAGE], key="answer-cards")
-    st.caption("A confidence is the model's own; how far to trust it is what Evaluate shows.")
+    st.caption(_what_it_means(read_bundle(run.bundle)))
+
+
+def _what_it_means(bundle: Bundle) -> str:
+    """How the model's confidence came about, and when it gives no answer."""
+    honest = "Confidences are calibrated on its validation images. " if bundle.temperature != 1 else ""
+    if bundle.abstention_threshold is None:
+        when = "It answers however unsure it is: a threshold is chosen on Evaluate, under When to trust it."
+    else:
+        when = f"Below {percent(bundle.abstention_threshold)} it says that it is not sure."
+    return honest + when
 
 
 def _explain(run: Run, error: DarkroomError) -> None:
@@ -108,9 +123,9 @@ st.markdown(
 source = st.segmented_control("Take images from", SOURCES, default=SOURCES[0], required=True, key="source")
 images = _upload() if source == SOURCES[0] else _camera()
 if images:
-    st.session_state[LAST] = (run.id, _classified(run, images))
-last_run, answers = st.session_state.get(LAST, (None, []))
-if last_run == run.id:
+    st.session_state[LAST] = (readers.model_version(run), _classified(run, images))
+last_model, answers = st.session_state.get(LAST, (None, []))
+if last_model == readers.model_version(run):  # with another threshold the same model would answer otherwise
     _results(answers)
 else:
     st.caption("Each image is shown here beside its likeliest classes.")

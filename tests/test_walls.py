@@ -89,7 +89,7 @@ def test_rooms_of_core_import_only_downwards(path: Path) -> None:
         allowed = {"core.wording", "core.evaluation", "core"}  # arithmetic, no files
     elif name == "core.charts_data":
         allowed = {"core.wording", "core.charts", "core"}
-    elif name in ("core.charts_sweeps", "core.charts_compare"):
+    elif name in ("core.charts_sweeps", "core.charts_compare", "core.charts_trust"):
         allowed = {"core.wording", "core.charts", "core"}
     elif name == "core.charts_training":
         allowed = {"core.wording", "core.charts", "core.config", "core.schedule", "core"}

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
-from core.evaluation.calibration import class_numbers, rescaled
+from core.errors import DarkroomError
+from core.evaluation.calibration import rescaled
 from core.evaluation.evaluated import Evaluated
+from core.evaluation.predictions import read_probabilities
 
 TARGET = 0.01
 PROMISE = 0.95
@@ -173,12 +177,30 @@ def area_under_curve(confidence: np.ndarray, right: np.ndarray) -> float | None:
     return float((np.cumsum(wrong) / np.arange(1, len(wrong) + 1)).mean())
 
 
-def answers(
-    labels: list[str], probabilities: np.ndarray, classes: list[str], temperature: float
-) -> tuple[np.ndarray, np.ndarray]:
-    """The calibrated confidence of each image and whether its answer is right."""
-    table = rescaled(probabilities, temperature)
-    return table.max(axis=1), probabilities.argmax(axis=1) == class_numbers(labels, classes)
+def answers(rows: pd.DataFrame, probabilities: np.ndarray, temperature: float) -> tuple[np.ndarray, np.ndarray]:
+    """The calibrated confidence of each image, and whether its answer is right.
+
+    Args:
+        rows: label and predicted of each image.
+        probabilities: (N, C) of the same images, at temperature 1.
+    """
+    confidence = rescaled(probabilities, temperature).max(axis=1) if len(rows) else np.empty(0)
+    return confidence, (rows["label"] == rows["predicted"]).to_numpy()
+
+
+def read_answers(run_folder: Path, temperature: float) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+    """`answers` of a run's validation and test images, by split.
+
+    Raises:
+        DarkroomError: the run has no predictions, or they are damaged.
+    """
+    found = {}
+    for split in ("val", "test"):
+        stored = read_probabilities(run_folder, split)
+        if stored is None:
+            raise DarkroomError("No predictions are stored with this run.", "Evaluate the run again.")
+        found[split] = answers(*stored, temperature)
+    return found
 
 
 def section(evaluated: Evaluated) -> dict[str, Any]:
@@ -189,11 +211,7 @@ def section(evaluated: Evaluated) -> dict[str, Any]:
         test images; curve and area: of the test images.
     """
     temperature = evaluated.report["calibration"]["temperature"]
-    found = {
-        name: answers(rows["label"].tolist(), table, evaluated.classes, temperature)
-        for name in ("val", "test")
-        for rows, table in [evaluated.split(name)]
-    }
+    found = {name: answers(*evaluated.split(name), temperature) for name in ("val", "test")}
     rows = []
     for target in (0.005, TARGET, 0.02, 0.05, 0.1):
         chosen = choose_threshold(*found["val"], target)

@@ -23,7 +23,8 @@ class Shown:
 
     Attributes:
         preview: the image as a `data:` address, empty where it could not be read.
-        words: the answer in one line.
+        words: the answer in one line; where the model is not sure or the image is strange, that.
+        hint: why the answer should not be taken for one, else empty.
         rows: (class, its share in words, percent 0..100 for the bar), likeliest first.
         error: why there is no answer, else None.
     """
@@ -34,15 +35,36 @@ class Shown:
     rows: list[tuple[str, str, float]]
     error: str | None
     pixel_art: bool = False
+    hint: str = ""
+
+    @property
+    def refused(self) -> bool:
+        """Whether the model was shown the image and rather gave no answer."""
+        return bool(self.hint)
 
 
-def shown_answer(data: bytes, answer: Answer) -> Shown:
-    """An answer made ready to show, with a small copy of its image."""
+def shown_answer(data: bytes, answer: Answer, threshold: float | None = None) -> Shown:
+    """An answer made ready to show, with a small copy of its image.
+
+    Args:
+        threshold: the confidence, 0..1, below which the model is not sure; None where there is none.
+    """
     if answer.error is not None or answer.label is None or answer.confidence is None:
         return Shown(answer.name, "", "", [], answer.error or "There is no answer for this image.")
     preview, pixel_art = _preview(data)
     rows = [(label, percent(share), 100 * share) for label, share in answer.top[:_TOP]]
-    return Shown(answer.name, preview, f"{answer.label}, {_sureness(answer.confidence)}", rows, None, pixel_art)
+    words, hint = _verdict(answer, answer.label, answer.confidence, threshold)
+    return Shown(answer.name, preview, words, rows, None, pixel_art, hint)
+
+
+def _verdict(answer: Answer, label: str, confidence: float, threshold: float | None) -> tuple[str, str]:
+    """The answer in a line, and why it should not be taken for one."""
+    likeliest = f"{label} is likeliest, with {percent(confidence)}"
+    if answer.familiar is False:
+        return "Unlike its own images", f"It was trained on nothing like this, so it gives no answer; {likeliest}."
+    if not answer.sure:
+        return "Not sure", f"It answers from {percent(threshold)} on; {likeliest}."
+    return f"{label}, {_sureness(confidence)}", ""
 
 
 def _sureness(confidence: float) -> str:
@@ -85,6 +107,8 @@ h4 { margin: 0 0 0.1rem; font-size: 1.05rem; font-weight: 600; overflow-wrap: an
 .track { grid-column: 1 / -1; height: 0.4rem; border-radius: 0.2rem; background: var(--st-secondary-background-color);
   overflow: hidden; }
 .fill { height: 100%; background: var(--st-primary-color); }
+.hint { font-size: 0.85rem; margin: 0 0 0.5rem; }
+.refused .fill { opacity: 0.45; }
 .problem { margin: 0; }
 .problem strong { color: var(--st-red-text-color); }
 """
@@ -113,6 +137,10 @@ function card(item) {
   image.src = item.preview;
   square.append(image);
   text.append(make("h4", "", item.words), make("div", "name", item.name));
+  if (item.hint) {
+    article.className = "refused";
+    text.append(make("p", "hint", item.hint));
+  }
   for (const [label, share, width] of item.rows) {
     const row = make("div", "row");
     const track = make("div", "track");

@@ -17,6 +17,7 @@ from core.data.filters import Filters, order
 from core.data.manifest import MANIFEST as DATASET_MANIFEST
 from core.data.splits import SPLITS, Division, Leaks, assign_splits, class_table, divide
 from core.errors import InputError
+from core.evaluation.abstention import coverage_curve, read_answers
 from core.evaluation.predictions import PREDICTIONS, read_predictions
 from core.inference.bundle import META, ONNX
 from core.inference.classifier import Classifier, open_classifier
@@ -111,6 +112,16 @@ def predictions(run: Run) -> pd.DataFrame | None:
     """The run's predictions, or None while there are none."""
     changed = _changed(run.folder / PREDICTIONS)
     return _predictions(str(run.folder), changed) if changed else None
+
+
+def answers(run: Run, temperature: float) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+    """Calibrated confidences and whether they are right, by split; see `abstention.read_answers`, also for errors."""
+    return _answers(str(run.folder), _changed(run.folder / PREDICTIONS), temperature)
+
+
+def coverage(run: Run, temperature: float) -> list[dict[str, float]]:
+    """`abstention.coverage_curve` of the run's test images."""
+    return _coverage(str(run.folder), _changed(run.folder / PREDICTIONS), temperature)
 
 
 def classifier(run: Run) -> Classifier:
@@ -238,6 +249,16 @@ def _run_rows(folder: str, changed: int, _run: Run) -> pd.DataFrame:
 @st.cache_resource(max_entries=8, show_spinner="Reading the predictions")
 def _predictions(folder: str, changed: int) -> pd.DataFrame | None:
     return read_predictions(Path(folder))
+
+
+@st.cache_resource(max_entries=8, show_spinner="Reading the predictions")
+def _answers(folder: str, changed: int, temperature: float) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+    return read_answers(Path(folder), temperature)
+
+
+@st.cache_resource(max_entries=8, show_spinner=False)
+def _coverage(folder: str, changed: int, temperature: float) -> list[dict[str, float]]:
+    return coverage_curve(*_answers(folder, changed, temperature)["test"])
 
 
 @st.cache_resource(max_entries=4, show_spinner="Loading the model")
