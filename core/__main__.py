@@ -178,11 +178,11 @@ def _predict(options: argparse.Namespace) -> tuple[Result, int]:
                     "label": answer.label,
                     "confidence": answer.confidence,
                     "top": [list(t) for t in answer.top],
-                }
-            )
                     "accepted": answer.accepted,
                     "sure": answer.sure,
                     "familiar": answer.familiar,
+                }
+            )
     num_failed = sum(answer.error is not None for answer in answers)
     status = 0 if not num_failed else 2 if num_failed == len(answers) else 1
     return {"predictions": rows}, status
