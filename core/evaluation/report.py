@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
 import pandas as pd
 
 from core.evaluation.metrics import confusion, macro_f1, per_class, wilson_interval
+from core.evaluation.predictions import probabilities_of
+from core.evaluation.scores import class_intervals, measure
 from core.wording import count, percent, percent_interval
 
 
@@ -25,16 +28,28 @@ def build_report(
         test_accuracy, val_accuracy: shares 0..1, None without images; test_accuracy_interval: [low, high], 95 %
         Wilson; num_test, num_val, test_errors: images; test_loss, val_loss: mean, nats; macro_f1: over classes
         that have test images; majority_class, majority_baseline: the test split's commonest class and the
-        accuracy of always answering it; per_class: rows of label, precision, recall, f1, support;
-        confusion: counts, rows true, columns predicted, in the order of classes; classes; skipped: rows of
-        path, error.
+        accuracy of always answering it; per_class: rows of label, precision, recall, f1, support, answers, hits and
+        `<figure>_low`, `<figure>_high`, see `core.evaluation.scores.class_intervals`; metrics: every figure of the
+        test split with its interval and baselines, see `core.evaluation.scores.measure`; confusion: counts, rows true,
+        columns predicted, in the order of classes; classes; skipped: rows of path, error.
     """
     test = predictions[predictions["split"] == "test"]
     val = predictions[predictions["split"] == "val"]
     labels, answers = test["label"].tolist(), test["predicted"].tolist()
-    table = per_class(labels, answers, classes)
+    table = class_intervals(per_class(labels, answers, classes))
+    counts = confusion(labels, answers, classes)
     num_right = int((test["label"] == test["predicted"]).sum())
     majority = table.loc[table["support"].idxmax()] if len(test) else None
+    probabilities = probabilities_of(test)
+    figures = measure(
+        labels,
+        answers,
+        test["confidence"].to_numpy(float),
+        test["loss"].to_numpy(float),
+        probabilities if probabilities.size else None,
+        counts,
+        classes,
+    )
     report = {
         "test_accuracy": _accuracy(test),
         "test_accuracy_interval": list(wilson_interval(num_right, len(test))) if len(test) else None,
@@ -48,7 +63,8 @@ def build_report(
         "majority_class": None if majority is None else str(majority["label"]),
         "majority_baseline": None if majority is None else int(majority["support"]) / len(test),
         "per_class": [_plain_row(row) for row in table.to_dict("records")],
-        "confusion": confusion(labels, answers, classes).tolist(),
+        "metrics": figures,
+        "confusion": counts.tolist(),
         "classes": list(classes),
         "skipped": [{"path": path, "error": error} for path, error in skipped],
     }
@@ -76,10 +92,7 @@ def _mean_loss(rows: pd.DataFrame) -> float | None:
 
 
 def _plain_row(row: dict[Any, Any]) -> dict[str, Any]:
-    return {
-        "label": str(row["label"]),
-        "precision": float(row["precision"]),
-        "recall": float(row["recall"]),
-        "f1": float(row["f1"]),
-        "support": int(row["support"]),
-    }
+    """What JSON can hold: None in place of NaN."""
+    plain = {"label": str(row["label"])} | {name: int(row[name]) for name in ("support", "answers", "hits")}
+    shares = {name: float(value) for name, value in row.items() if name not in plain}
+    return plain | {name: None if math.isnan(share) else share for name, share in shares.items()}

@@ -33,7 +33,18 @@ def test_figures_by_hand(table: pd.DataFrame) -> None:
     assert (report["majority_class"], report["majority_baseline"]) == ("dog", 0.6)
     assert report["confusion"] == [[3, 1, 0], [1, 5, 0], [0, 0, 0]]
     assert report["macro_f1"] == pytest.approx((3 / 4 + 5 / 6) / 2)  # owl has no test image
-    assert report["per_class"][2] == {"label": "owl", "precision": 0.0, "recall": 0.0, "f1": 0.0, "support": 0}
+    owl = report["per_class"][2]
+    assert [owl[name] for name in ("label", "precision", "recall", "f1", "support", "answers", "hits")] == [
+        "owl",
+        *[0] * 6,
+    ]
+    assert [owl[f"{name}_{end}"] for name in ("precision", "recall", "f1") for end in ("low", "high")] == [None] * 6
+    accuracy = report["metrics"]["accuracy"]
+    assert [accuracy["low"], accuracy["high"]] == pytest.approx(report["test_accuracy_interval"])
+    assert (accuracy["value"], accuracy["majority"], accuracy["chance"]) == (0.8, 0.6, pytest.approx(1 / 3))
+    assert report["metrics"]["macro_f1"]["value"] == pytest.approx(report["macro_f1"])
+    assert report["metrics"]["log_loss"]["value"] == report["test_loss"]
+    assert "brier" not in report["metrics"]  # the table holds no probabilities
     assert report["classes"] == CLASSES
     assert report["skipped"] == [{"path": "bad.png", "error": "The file is empty."}]
     assert (report["test_loss"], report["val_loss"]) == (0.25, 0.25)
@@ -59,6 +70,7 @@ def test_report_is_plain_json_even_with_nothing_to_measure(rows: list[tuple[str,
 def test_without_test_images_there_is_no_accuracy_and_no_invented_one() -> None:
     report = build_report(predictions([("val", "cat", "cat")]), CLASSES, [])
     assert [report[name] for name in ("test_accuracy", "test_accuracy_interval", "macro_f1")] == [None] * 3
+    assert report["metrics"] == {}
     assert (report["majority_class"], report["majority_baseline"]) == (None, None)
     assert report["val_accuracy"] == 1.0
     assert "no test accuracy" in report["headline"]

@@ -1,0 +1,151 @@
+"""Every figure of a split of test images, with its interval and with what no skill at all would score."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from core.evaluation.intervals import (
+    calibration_interval,
+    images_behind_a_mean,
+    loss_interval,
+    score_errors,
+    score_interval,
+)
+from core.evaluation.metrics import brier_terms, class_ids, count_scores, ranks, wilson_ends
+
+CALIBRATION_BINS = 15
+TOP = (2, 3, 5)  # among so many likeliest classes; only where there are more classes than that
+_SIGNED = ("kappa", "mcc")  # from -1
+_SHARES = ("accuracy", "weighted_recall")  # of the images: their bootstrap is known without drawing
+_MEANS = ("balanced_accuracy", "macro_precision", "macro_recall", "macro_f1")
+_ROWS_AT_ONCE = 4096
+
+Figures = dict[str, dict[str, float | None]]
+
+
+def measure(
+    labels: Sequence[str],
+    predicted: Sequence[str],
+    confidence: np.ndarray,
+    loss: np.ndarray,
+    probabilities: np.ndarray | None,
+    counts: np.ndarray,
+    classes: Sequence[str],
+) -> Figures:
+    """All figures of some classified images; empty where there are none.
+
+    Args:
+        labels, predicted, confidence, loss: columns of the predictions table.
+        probabilities: (N, C), or None where they are not known: then without Brier score and top-k.
+        counts: their confusion matrix.
+
+    Returns:
+        By name: value, low and high (95 %, see `core.evaluation.intervals`), majority (of always answering the
+        commonest class; for figures of probabilities: of the classes' shares as every image's probabilities) and chance
+        (of guessing, all classes alike). Shares 0..1, kappa and mcc -1..1, log_loss in nats, brier 0..2. None where
+        there is no such figure.
+    """
+    num_images = len(labels)
+    if not num_images:
+        return {}
+    support, answers, hits = counts.sum(axis=1), counts.sum(axis=0), counts.diagonal()
+    values = count_scores(support, answers, hits)
+    errors = score_errors(counts)
+    alike = images_behind_a_mean(support)
+    majority, chance = _unskilled(support)
+    figures: Figures = {}
+    for name, value in values.items():
+        if name in _SHARES:
+            low, high = _share_interval(float(value), num_images)
+        else:
+            lowest = -1.0 if name in _SIGNED else 0.0
+            low, high = score_interval(float(value), errors[name], alike if name in _MEANS else num_images, lowest)
+        figures[name] = _row(value, low, high, majority[name], chance[name])
+    right = np.asarray(labels, object) == np.asarray(predicted, object)
+    shares = support / num_images
+    if probabilities is not None and probabilities.shape[1] == len(classes):
+        figures |= _of_probabilities(probabilities, class_ids(labels, classes), shares)
+    present = shares[shares > 0]
+    entropy = float(-(present * np.log(present)).sum())
+    figures["log_loss"] = _row(loss.mean(), *loss_interval(loss), entropy, math.log(len(classes)))
+    error = calibration_error(confidence, right)
+    figures["ece"] = _row(error, *calibration_interval(confidence, right, CALIBRATION_BINS), None, None)
+    return figures
+
+
+def class_intervals(table: pd.DataFrame) -> pd.DataFrame:
+    """Precision, recall and F1 of each class with 95 % intervals, from the counts of `per_class`.
+
+    Recall is a share of the class's images and precision one of its answers: Wilson's interval. F1 is 2 J / (1 + J)
+    with J the hits' share of all images that are of the class or were answered with it; it rises with J, so the ends of
+    J's interval give its own.
+
+    Returns:
+        The table with `<figure>_low` and `<figure>_high`, NaN where the figure has no denominator.
+    """
+    support, answers, hits = (table[name].to_numpy(float) for name in ("support", "answers", "hits"))
+    found = table.copy()
+    for name, whole in (("precision", answers), ("recall", support), ("f1", support + answers - hits)):
+        low, high = np.full(len(table), np.nan), np.full(len(table), np.nan)
+        known = whole > 0
+        low[known], high[known] = wilson_ends(hits[known] / whole[known], whole[known])
+        if name == "f1":
+            low, high = 2 * low / (1 + low), 2 * high / (1 + high)
+        found[f"{name}_low"], found[f"{name}_high"] = low, high
+    return found
+
+
+def calibration_error(confidence: np.ndarray, right: np.ndarray, bins: int = CALIBRATION_BINS) -> float:
+    """The expected calibration error, 0..1, over bins of equal width that are open below.
+
+    Source: C. Guo et al., "On Calibration of Modern Neural Networks", ICML 2017.
+    """
+    place = np.clip(np.ceil(confidence * bins).astype(int) - 1, 0, bins - 1)
+    return float(np.abs(np.bincount(place, confidence - right, bins)).sum() / len(confidence))
+
+
+def _of_probabilities(probabilities: np.ndarray, targets: np.ndarray, shares: np.ndarray) -> Figures:
+    num_images, num_classes = probabilities.shape
+    parts = [slice(start, start + _ROWS_AT_ONCE) for start in range(0, num_images, _ROWS_AT_ONCE)]
+    rank = np.concatenate([ranks(probabilities[part], targets[part]) for part in parts])
+    terms = np.concatenate([brier_terms(probabilities[part], targets[part]) for part in parts])
+    figures: Figures = {}
+    commonest = np.sort(shares)[::-1].cumsum()
+    for k in TOP:
+        if k < num_classes:
+            value = float((rank < k).mean())
+            ends = _share_interval(value, num_images)
+            figures[f"top_{k}_accuracy"] = _row(value, *ends, commonest[k - 1], k / num_classes)
+    # From 0 to 2, so its half is a share of the worst there can be.
+    half, error = float(terms.mean()) / 2, float(terms.std() / math.sqrt(num_images)) / 2
+    low, high = score_interval(half, error, num_images)
+    figures["brier"] = _row(2 * half, 2 * low, 2 * high, 1 - float((shares**2).sum()), 1 - 1 / num_classes)
+    return figures
+
+
+def _unskilled(support: np.ndarray) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Scores of always answering the commonest class, and those expected of guessing."""
+    total, num_classes = float(support.sum()), len(support)
+    commonest = np.zeros(num_classes)
+    commonest[int(support.argmax())] = 1
+    always = count_scores(support, commonest * total, commonest * support)
+    guessed = count_scores(support, np.full(num_classes, total / num_classes), support / num_classes)
+    return always, guessed
+
+
+def _share_interval(share: float, total: int) -> tuple[float, float]:
+    low, high = wilson_ends(np.array(share), np.array(float(total)))
+    return float(low), float(high)
+
+
+def _row(value: Any, low: Any, high: Any, majority: Any, chance: Any) -> dict[str, float | None]:
+    figures = {"value": value, "low": low, "high": high, "majority": majority, "chance": chance}
+    plain = {name: None if figure is None else float(figure) for name, figure in figures.items()}
+    if plain["value"] is None or not math.isfinite(plain["value"]):
+        plain |= {"value": None, "low": None, "high": None}
+    return {name: figure if figure is None or math.isfinite(figure) else None for name, figure in plain.items()}
