@@ -67,7 +67,7 @@ def pruner(spec: SweepSpec) -> BasePruner:
     if spec.pruner == "hyperband":
         return HyperbandPruner(min_resource=1, max_resource=spec.epochs, reduction_factor=3)
     if spec.pruner == "median":
-        return MedianPruner(n_startup_trials=UNPRUNED, n_warmup_steps=max(1, spec.epochs // 10))
+        return MedianPruner(n_startup_trials=UNPRUNED, n_warmup_steps=max(2, spec.epochs // 5))
     return NopPruner()
 
 

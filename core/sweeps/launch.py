@@ -48,4 +48,4 @@ def stop_sweep(sweep: Sweep) -> None:
 
 
 def _is_free(folder: Path) -> bool:
-    return not folder.exists() or (jobs.read_status(folder).ended and not jobs.is_at_work(folder))
+    return not folder.exists() or (jobs.read_status(folder).ended and not jobs.is_at_work(folder, patience_s=2))
