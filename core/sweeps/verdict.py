@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from core.errors import InputError
+from core.errors import DarkroomError
+from core.evaluation.comparison import compare
+from core.evaluation.comparison import verdict as compared
+from core.evaluation.pairing import pair_runs
 from core.runs.store import open_run
 from core.sweeps.results import TrialRow, best_row, start_row
 from core.sweeps.spec import SweepSpec
@@ -42,10 +45,12 @@ def verdict(workspace: Workspace, spec: SweepSpec, rows: Sequence[TrialRow]) -> 
     if start is None:
         return Verdict(best, None, best_test, None, f"{_named(spec, best)} {_without_start(spec, rows)}")
     if best.number == start.number:
-        return Verdict(best, start, best_test, best_test, "No trial was better than the settings it started from.")
+        return Verdict(
+            best, start, best_test, best_test, "No trial was better than the settings the sweep started from."
+        )
     start_test = _test_accuracy(workspace, start)
-    sentence = f"{_named(spec, best)} The settings it started from have {_score(spec, start)}."
-    return Verdict(best, start, best_test, start_test, f"{sentence} {_on_test(best_test, start_test)}".strip())
+    sentence = f"{_named(spec, best)} The settings it started from have {_score(spec, start)}. "
+    return Verdict(best, start, best_test, start_test, (sentence + _on_test(workspace, start, best)).strip())
 
 
 def _named(spec: SweepSpec, best: TrialRow) -> str:
@@ -64,16 +69,21 @@ def _without_start(spec: SweepSpec, rows: Sequence[TrialRow]) -> str:
     return "The settings it started from did not finish."
 
 
-def _on_test(best: float | None, start: float | None) -> str:
-    if best is None or start is None:
+def _on_test(workspace: Workspace, start: TrialRow, best: TrialRow) -> str:
+    """What the test images say, which no choice was made by; empty where they say nothing here."""
+    try:
+        pairing = pair_runs(open_run(workspace, start.run), open_run(workspace, best.run))
+    except DarkroomError:  # on another machine, deleted, or damaged
         return ""
-    answer = "Better" if best > start else "Not better" if best < start else "As good"
-    return f"{answer} on the test images, which no choice was made by: {percent(best)} against {percent(start)}."
+    if not pairing.is_possible:
+        return ""
+    words = compared(compare(pairing.rows), "the start", f"trial {best.number}")
+    return f"On the test images, which no choice was made by: {words[:1].lower()}{words[1:]}"
 
 
 def _test_accuracy(workspace: Workspace, row: TrialRow) -> float | None:
     try:
         report = open_run(workspace, row.run).report() if row.run else None
-    except InputError:  # on another machine, or deleted
+    except DarkroomError:
         return None
     return None if report is None else report.get("test_accuracy")

@@ -7,8 +7,8 @@ import streamlit as st
 from core.charts_sweeps import metric_text, metric_title
 from core.jobs import Status
 from core.sweeps.launch import go_on, stop_sweep
-from core.sweeps.results import num_done
-from core.sweeps.spec import make_budget
+from core.sweeps.results import TrialRow, num_done
+from core.sweeps.spec import SweepSpec, make_budget
 from core.sweeps.store import Sweep, set_budget
 from core.sweeps.verdict import Verdict, verdict
 from core.wording import count, percent
@@ -42,7 +42,8 @@ def _panel(workspace: Workspace, sweep: Sweep, at_work: bool) -> None:
     if at_work == status.ended:
         st.rerun()  # to begin or end the redrawing
     spec, rows = sweep.spec, sweep.trials()
-    found = verdict(workspace, spec, rows)
+    known = tuple((row.number, row.state, row.score) for row in rows if row.over)
+    found = _verdict(str(sweep.folder), known, workspace, spec, rows)
     _heading(sweep, status)
     if found is not None:
         _scores(spec.metric, found)
@@ -53,6 +54,13 @@ def _panel(workspace: Workspace, sweep: Sweep, at_work: bool) -> None:
         draw_figures(sweep, spec, rows)
     elif at_work:
         st.caption("The first trial is about to start.")
+
+
+@st.cache_data(max_entries=16, show_spinner=False)
+def _verdict(
+    folder: str, known: tuple[object, ...], _workspace: Workspace, _spec: SweepSpec, _rows: list[TrialRow]
+) -> Verdict | None:
+    return verdict(_workspace, _spec, _rows)
 
 
 def _heading(sweep: Sweep, status: Status) -> None:
@@ -79,9 +87,13 @@ def _scores(metric: str, found: Verdict) -> None:
 def _ways_on(found: Verdict) -> None:
     run = found.best.run
     with st.container(horizontal=True):
-        how = {"icon": ":material/model_training:", "query_params": {"clone": run}}
-        st.page_link(keys.TRAIN, label="Plan a full run with the best settings", **how)
-        st.page_link(keys.TRAIN, label="Its run", icon=":material/list:", query_params={keys.RUN: run})
+        label = "Plan a full run with the best settings"
+        st.page_link(keys.TRAIN, label=label, icon=":material/model_training:", query_params={keys.CLONE: run})
+        st.page_link(keys.RUNS, label="Its run", icon=":material/list:", query_params={keys.RUN: run})
+        if found.start is not None and found.start.run != run:
+            both = {keys.COMPARED: f"{found.start.run},{run}"}
+            label = "Compare it with the start"
+            st.page_link(keys.COMPARE, label=label, icon=":material/compare_arrows:", query_params=both)
 
 
 def _progress(sweep: Sweep, status: Status, done: int) -> None:
