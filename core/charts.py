@@ -14,11 +14,9 @@ from collections.abc import Sequence
 from typing import Any, Literal
 
 import numpy as np
-import pandas as pd
 import plotly.graph_objects as go
 import plotly.io
 
-from core.evaluation.metrics import normalise_rows
 from core.wording import count, percent, significant
 
 # Okabe and Ito's palette for colour-blind readers, without its black, which a dark page would swallow.
@@ -28,9 +26,7 @@ GRID = "rgba(128,128,128,0.25)"
 CLEAR = "rgba(0,0,0,0)"
 
 MAX_BARS = 40
-MAX_CLICKABLE = 70  # classes up to which its cells can be selected: 4,900 points, what a browser bears
 MAX_NAME = 32  # characters of a class name on an axis
-MAX_NAME_BOTH_AXES = 18  # ... where names stand on both and the cells need the room
 WIDE_RANGE = 100  # largest over smallest count from which colour goes by the logarithm
 
 TEMPLATE = "darkroom"
@@ -48,11 +44,6 @@ plotly.io.templates[TEMPLATE] = go.layout.Template(
         "hoverlabel": {"align": "left"},
         "modebar": {"bgcolor": CLEAR, "color": "rgba(128,128,128,0.7)", "activecolor": PALETTE[0]},
     }
-)
-
-_CELL_HOVER = (
-    "True class: %{{y}}<br>Answered class: %{{x}}<br>Images: %{{customdata[{0}]:,}}"
-    "<br>Of the true class: %{{customdata[{1}]:.1f}} %<extra></extra>"
 )
 
 
@@ -114,110 +105,6 @@ def training_curves_chart(history: Sequence[dict[str, Any]], metric: Literal["lo
     figure.update_layout(hovermode="x unified")
     figure.update_xaxes(tickformat="d", **({"dtick": 1} if len(epochs) <= 10 else {}))
     return figure
-
-
-def per_class_chart(per_class: pd.DataFrame) -> go.Figure:
-    """Precision, recall and F1 a class, the hardest class first.
-
-    Args:
-        per_class: label, precision, recall, f1 (0..1), support. Classes without images are left out, beyond
-            `MAX_BARS` only those of the lowest F1 are drawn; the chart says so.
-    """
-    rows = per_class[per_class["support"] > 0].sort_values("f1", kind="stable")
-    notes = []
-    if len(rows) > MAX_BARS:
-        notes.append(f"The {MAX_BARS} classes of the lowest F1 out of {count(len(rows))}")
-        rows = rows.head(MAX_BARS)
-    num_empty = int((per_class["support"] == 0).sum())
-    if num_empty:
-        notes.append(f"{count(num_empty, 'class', 'classes')} without test images left out")
-    names = display_names(rows["label"].tolist())
-    height = row_height(len(names)) + 30
-    figure = blank_figure("Which classes are hard?", "; ".join(notes), "Score (%)", "Class", height)
-    series = (
-        ("precision", "precision", "triangle-right"),
-        ("recall", "recall", "triangle-left"),
-        ("f1", "F1", "circle"),
-    )
-    for (column, title, symbol), colour in zip(series, PALETTE, strict=False):
-        figure.add_scatter(
-            x=rows[column] * 100,
-            y=names,
-            name=title,
-            mode="markers",
-            marker={"symbol": symbol, "size": 11, "color": colour},
-            customdata=rows["support"],
-            hovertemplate="%{x:.1f} %" + (", test images: %{customdata:,}" if column == "f1" else ""),
-        )
-    figure.update_layout(hovermode="y unified")
-    figure.update_xaxes(range=[-2, 102], showgrid=True)
-    return with_class_rows(figure, names)
-
-
-def confusion_chart(
-    confusion: np.ndarray | Sequence[Sequence[int]], classes: Sequence[str], normalised: bool
-) -> go.Figure:
-    """What is mistaken for what: rows the true class, columns the answer.
-
-    For more classes than the page's grid of buttons has room for. Up to `MAX_CLICKABLE` classes the cells are points
-    that `st.plotly_chart(on_select="rerun", selection_mode="points")` reports; a point's customdata is
-    [row, column, count, share in %], the first two being indices into `classes`.
-
-    Args:
-        confusion: counts, shape (C, C).
-        normalised: colour and figures as shares of the true class, in %, instead of counts.
-    """
-    counts = np.asarray(confusion)
-    names = display_names(classes, MAX_NAME_BOTH_AXES)
-    question = "What is each class taken for?" if normalised else "How often is which class taken for which?"
-    figure = blank_figure(question, "", "Answered class", "True class", max(360, min(900, 220 + 34 * len(names))))
-    shares = 100 * normalise_rows(counts)
-    if normalised:
-        colour, colorbar = shares, {"title": {"text": "Of the true class (%)", "side": "right"}}
-    else:
-        colour, colorbar = count_colours(counts.astype(float), "Test images")
-    low, high = (0.0, 100.0) if normalised else (float(colour.min()), float(colour.max()))
-    clickable = len(names) <= MAX_CLICKABLE
-    figure.add_heatmap(
-        x=names,
-        y=names,
-        z=colour,
-        zmin=low,
-        zmax=high,
-        colorscale=SCALE,
-        colorbar=colorbar,
-        xgap=1,
-        ygap=1,
-        customdata=np.stack([counts, shares], axis=-1),
-        hovertemplate=_CELL_HOVER.format(0, 1),
-        hoverinfo="skip" if clickable else None,
-    )
-    if clickable:
-        figure.add_trace(_cell_points(counts, shares, names))
-        # Whichever centre is nearest to the pointer is the cell under it, however large the cell.
-        figure.update_layout(hovermode="closest", hoverdistance=-1, dragmode=False, showlegend=False)
-    last = len(names) - 0.5
-    figure.update_xaxes(type="category", categoryarray=names, showgrid=False, range=[-0.5, last])
-    figure.update_yaxes(type="category", categoryarray=names, showgrid=False, range=[last, -0.5])
-    return figure
-
-
-def _cell_points(counts: np.ndarray, shares: np.ndarray, names: list[str]) -> go.Scatter:
-    """One invisible point a cell: a heatmap alone cannot be selected from."""
-    true, answered = (index.ravel() for index in np.indices(counts.shape))
-    return go.Scatter(
-        x=[names[a] for a in answered],
-        y=[names[t] for t in true],
-        mode="markers",
-        marker={"size": 6, "opacity": 0},
-        selected={"marker": {"opacity": 0}},
-        unselected={"marker": {"opacity": 0}},
-        # Plain lists: numpy arrays would come back from a selection as objects, not as lists.
-        customdata=[
-            [int(t), int(a), int(counts[t, a]), float(shares[t, a])] for t, a in zip(true, answered, strict=True)
-        ],
-        hovertemplate=_CELL_HOVER.format(2, 3),
-    )
 
 
 def blank_figure(question: str, subtitle: str, x_title: str, y_title: str, height: int) -> go.Figure:

@@ -12,10 +12,16 @@ import plotly.graph_objects as go
 import plotly.io
 import pytest
 
-from core import charts, charts_data
+from core import charts, charts_data, charts_evaluation
 
 LINK = '<a href="javascript:alert(1)">x</a>'
 NASTY = ["<b>bold</b>", LINK, "line<br>break", "$x^2$", "R&amp;D", "1", "1.0", "\u732b"]
+
+
+CURVE = pd.DataFrame({"threshold": [math.inf, 0.5], "false_positive_rate": [0.0, 1.0], "recall": [0.0, 1.0]}).assign(
+    precision=[1.0, 0.1]
+)
+COSTS = pd.DataFrame({"threshold": [0.0, 1.0], "cost": [3.0, 7.0]})
 
 
 def scores(labels: list[str], f1: list[float], support: list[int]) -> pd.DataFrame:
@@ -43,9 +49,15 @@ def all_figures() -> dict[str, go.Figure]:
         "sizes": charts_data.size_grid_map(grid),
         "loss": charts.training_curves_chart(curve, "loss"),
         "accuracy": charts.training_curves_chart(curve, "accuracy"),
-        "per class": charts.per_class_chart(scores(NASTY, [0.5] * len(NASTY), [2] * len(NASTY))),
-        "confusion": charts.confusion_chart(square, NASTY, normalised=False),
-        "confusion shares": charts.confusion_chart(square, NASTY, normalised=True),
+        "per class": charts_evaluation.per_class_chart(scores(NASTY, [0.5] * len(NASTY), [2] * len(NASTY))),
+        "confusion": charts_evaluation.confusion_chart(square, NASTY, "counts"),
+        "confusion shares": charts_evaluation.confusion_chart(square, NASTY, "rows"),
+        "scores": charts_evaluation.scores_chart(
+            pd.DataFrame({"title": NASTY, "value": 0.5, "low": 0.4, "high": 0.6, "majority": 0.1, "chance": None})
+        ),
+        "roc": charts_evaluation.curves_chart({name: CURVE for name in NASTY[:7]}, dict.fromkeys(NASTY, 0.1), "roc"),
+        "pr": charts_evaluation.curves_chart({name: CURVE for name in NASTY[:7]}, dict.fromkeys(NASTY, 0.1), "pr"),
+        "costs": charts_evaluation.costs_chart(COSTS, COSTS, 0.3),
     }
 
 
@@ -134,7 +146,7 @@ def test_training_curves_without_an_epoch_are_empty_lines() -> None:
 
 
 def test_per_class_scores_are_in_percent_hardest_first_and_measured_only() -> None:
-    figure = charts.per_class_chart(scores(["easy", "none", "hard"], [0.9, 0.0, 0.2], [5, 0, 4]))
+    figure = charts_evaluation.per_class_chart(scores(["easy", "none", "hard"], [0.9, 0.0, 0.2], [5, 0, 4]))
     assert [trace.name for trace in figure.data] == ["precision", "recall", "F1"]
     assert list(figure.data[2].y) == ["hard", "easy"] and list(figure.data[2].x) == [20, 90]
     assert figure.layout.title.subtitle.text == "1 class without test images left out"
@@ -143,7 +155,7 @@ def test_per_class_scores_are_in_percent_hardest_first_and_measured_only() -> No
 
 def test_per_class_is_cut_to_the_hardest_and_says_so() -> None:
     table = scores([f"c{i}" for i in range(60)], [i / 60 for i in range(60)], [1] * 60)
-    figure = charts.per_class_chart(table)
+    figure = charts_evaluation.per_class_chart(table)
     assert list(figure.data[0].y) == [f"c{i}" for i in range(40)]
     assert figure.layout.title.subtitle.text == "The 40 classes of the lowest F1 out of 60"
 
@@ -154,36 +166,48 @@ def cell_points(figure: go.Figure) -> go.Scatter:
 
 
 def test_confusion_counts_by_true_and_answered_class() -> None:
-    figure = charts.confusion_chart([[3, 1], [0, 4]], ["cat", "dog"], normalised=False)
+    figure = charts_evaluation.confusion_chart([[3, 1], [0, 4]], ["cat", "dog"], "counts")
     assert np.asarray(figure.data[0].z).tolist() == [[3, 1], [0, 4]]
     assert figure.layout.yaxis.range == (1.5, -0.5)  # the first class on top, no margin round the cells
     assert (figure.layout.xaxis.title.text, figure.layout.yaxis.title.text) == ("Answered class", "True class")
 
 
 def test_confusion_shares_are_of_the_true_class() -> None:
-    figure = charts.confusion_chart([[3, 1], [0, 0]], ["cat", "dog"], normalised=True)
+    figure = charts_evaluation.confusion_chart([[3, 1], [0, 0]], ["cat", "dog"], "rows")
     assert np.asarray(figure.data[0].z).tolist() == [[75, 25], [0, 0]]
     assert (figure.data[0].zmin, figure.data[0].zmax) == (0, 100)
 
 
 def test_a_confusion_cell_names_itself_by_index() -> None:
-    points = cell_points(charts.confusion_chart([[3, 1], [0, 4]], ["<b>", "$"], normalised=False))
+    points = cell_points(charts_evaluation.confusion_chart([[3, 1], [0, 4]], ["<b>", "$"], "counts"))
     assert [list(point) for point in points.customdata] == [
-        [0, 0, 3, 75.0],
-        [0, 1, 1, 25.0],
-        [1, 0, 0, 0.0],
-        [1, 1, 4, 100.0],
+        [0, 0, 3, 75.0, 100.0],
+        [0, 1, 1, 25.0, 20.0],
+        [1, 0, 0, 0.0, 0.0],
+        [1, 1, 4, 100.0, 80.0],
     ]
     assert list(points.y) == ["&lt;b&gt;", "&lt;b&gt;", "&#36;", "&#36;"]
 
 
 @pytest.mark.parametrize(("num_classes", "points"), [(31, True), (70, True), (71, False)])
 def test_large_confusions_lose_their_points(num_classes: int, points: bool) -> None:
-    figure = charts.confusion_chart(np.eye(num_classes, dtype=int), [f"c{i}" for i in range(num_classes)], False)
+    figure = charts_evaluation.confusion_chart(
+        np.eye(num_classes, dtype=int), [f"c{i}" for i in range(num_classes)], "counts"
+    )
     assert any(trace.type == "scatter" and trace.mode == "markers" for trace in figure.data) == points
     assert (figure.data[0].hoverinfo == "skip") == points
 
 
+def test_a_confusion_of_a_thousand_classes_is_small_and_shows_its_mistakes() -> None:
+    counts = np.diag(np.full(1000, 50))
+    counts[3, 7] = 9
+    figure = charts_evaluation.confusion_chart(counts, [f"c{i}" for i in range(1000)], "counts")
+    assert len(figure.to_json()) < 2_000_000
+    assert np.asarray(figure.data[0].z)[3, 7] == figure.data[0].zmax == 9
+    shares = charts_evaluation.confusion_chart(counts, [f"c{i}" for i in range(1000)], "columns")
+    assert np.asarray(shares.data[0].z)[3, 7] == round(100 * 9 / 59)
+
+
 def test_a_confusion_of_no_images_still_draws() -> None:
-    figure = charts.confusion_chart(np.zeros((2, 2), int), ["cat", "dog"], normalised=False)
+    figure = charts_evaluation.confusion_chart(np.zeros((2, 2), int), ["cat", "dog"], "counts")
     assert np.asarray(figure.data[0].z).tolist() == [[0, 0], [0, 0]]

@@ -147,8 +147,13 @@ def read_predictions(run_folder: Path) -> pd.DataFrame | None:
         raise DarkroomError(f"{path} is damaged ({error}).", "Evaluate the run again.") from error
 
 
-def read_probabilities(run_folder: Path, split: str | None = "test") -> tuple[pd.DataFrame, np.ndarray] | None:
+def read_probabilities(
+    run_folder: Path, split: str | None = "test", classes: Sequence[str] | None = None
+) -> tuple[pd.DataFrame, np.ndarray] | None:
     """The rows of a split (None: of all), and what the model thought of every class; None where there is no table.
+
+    Args:
+        classes: only the columns of these, in this order: of 1,000 classes all are hundreds of megabytes.
 
     Returns:
         The table as `read_predictions` gives it, numbered from 0, and the softmax of the logits without a
@@ -164,6 +169,8 @@ def read_probabilities(run_folder: Path, split: str | None = "test") -> tuple[pd
     wanted = np.ones(len(frame), bool) if split is None else (frame["split"] == split).to_numpy()
     try:
         names = [name for name in pq.read_schema(path).names if name.startswith(_PREFIX)]
+        if classes is not None:
+            names = [probability_column(name) for name in classes]
         matrix = np.empty((int(wanted.sum()), len(names)))
         for start in range(0, len(names), _COLUMNS_AT_ONCE):  # never a second copy of all of them in memory
             some = names[start : start + _COLUMNS_AT_ONCE]

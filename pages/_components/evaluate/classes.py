@@ -5,7 +5,7 @@ from __future__ import annotations
 import pandas as pd
 import streamlit as st
 
-from core import charts
+from core.charts_evaluation import per_class_chart
 from core.runs.store import Run
 from pages._components.evaluate.view import Report
 from pages._components.figures import show_figure
@@ -14,7 +14,7 @@ from pages._components.figures import show_figure
 def draw(run: Run, report: Report) -> None:
     """Precision, recall and F1 of each class, as a figure and as a table to sort."""
     table = pd.DataFrame(report["per_class"])
-    show_figure(charts.per_class_chart(table), table, "per-class", "Precision, recall and F1 of each class")
+    show_figure(per_class_chart(table), table, "per-class", "Precision, recall and F1 of each class")
     share = {name: table[name] * 100 for name in ("precision", "recall", "f1")}
     st.dataframe(
         table.assign(**share),

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
-from core import charts
+from core import charts_evaluation
 from core.evaluation.metrics import normalise_rows
 from core.evaluation.predictions import cell
 from core.runs.store import Run
@@ -41,7 +41,7 @@ def draw(run: Run, report: Report) -> None:
             confusion_grid(counts, normalise_rows(counts), classes, as_shares, picked, _pick, key="confusion")
         else:
             table = pd.DataFrame(counts, index=classes, columns=classes).rename_axis("true class").reset_index()
-            figure = charts.confusion_chart(counts, classes, as_shares)
+            figure = charts_evaluation.confusion_chart(counts, classes, "rows" if as_shares else "counts")
             alt = "Confusion matrix, rows true class, columns predicted class"
             show_figure(figure, table, "confusion-matrix", alt, lambda at: _pick(classes[at[0]], classes[at[1]]))
     _images(run, picked)
