@@ -11,7 +11,7 @@ from core.runs.store import list_runs
 from core.wording import count, percent, percent_interval
 from core.workspace import Workspace
 from pages._components import keys, readers
-from pages._components.evaluate import classes, confusion, curves, mistakes, trust
+from pages._components.evaluate import classes, confusion, curves, mistakes, robustness, saliency, slices, trust
 from pages._components.evaluate.view import View
 from pages._components.labels import run_labels
 from pages._components.provenance import provenance
@@ -23,6 +23,9 @@ VIEWS = [
     View("Mistakes", mistakes.draw),
     View("Training curves", curves.draw),
     View("When to trust it", trust.draw),
+    View("Where it is worse", slices.draw, slices.has_test_images),
+    View("Spoiled images", robustness.draw, slices.has_test_images),
+    View("Where it looks", saliency.draw, slices.has_test_images),
 ]
 
 

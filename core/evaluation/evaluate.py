@@ -12,7 +12,7 @@ import numpy as np
 from core.data.leaks import count_leaks
 from core.data.manifest import usable
 from core.errors import DarkroomError, ImageReadError
-from core.evaluation import abstention, calibration, unknown
+from core.evaluation import abstention, calibration, slices, unknown
 from core.evaluation.evaluated import Evaluated
 from core.evaluation.predictions import plain, predict_manifest, probabilities_of, write_predictions
 from core.evaluation.report import build_report
@@ -33,6 +33,7 @@ SECTIONS: tuple[tuple[str, Section], ...] = (
     ("calibration", calibration.section),
     ("abstention", abstention.section),
     ("unknown", unknown.section),
+    ("slices", slices.section),
 )
 
 

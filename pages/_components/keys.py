@@ -28,6 +28,7 @@ PLANNING, WATCHING = "Plan", "Runs"  # the views of Train
 SORT, FALLING, PAGE_SIZE, CHARTS, AGAINST = "sort", "falling", "size", "charts", "against"
 CLASSES_PAGE, REFUSED_PAGE = "classes-page", "refused-page"
 CHECK, THRESHOLD = "check", "threshold"
+PART = "part"  # of the test images
 COLUMNS, CLONE = "columns", "clone"  # of Runs; on Train, the run whose settings to begin with
 COMPARED, OF, PART, SERIES = "runs", "of", "part", "series"  # of Compare
 METRIC, SMOOTHING, BY, FLIPS = "metric", "smoothing", "by", "flips"

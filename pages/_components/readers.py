@@ -19,6 +19,7 @@ from core.data.splits import SPLITS, Division, Leaks, assign_splits, class_table
 from core.errors import InputError
 from core.evaluation.abstention import coverage_curve, read_answers
 from core.evaluation.predictions import PREDICTIONS, read_predictions
+from core.evaluation.slices import joined
 from core.inference.bundle import META, ONNX
 from core.inference.classifier import Classifier, open_classifier
 from core.runs.devices import training_device
@@ -101,6 +102,12 @@ def given_splits(dataset: Dataset) -> frozenset[str]:
 def run_rows(run: Run) -> pd.DataFrame:
     """The images of a run with the split it used."""
     return _run_rows(str(run.folder), _changed(run.folder / MANIFEST), run)
+
+
+def test_rows(run: Run) -> pd.DataFrame | None:
+    """The run's test images with its answers and what its manifest knows of them; None while there are no answers."""
+    changed = _changed(run.folder / PREDICTIONS)
+    return _test_rows(str(run.folder), changed, run) if changed else None
 
 
 def was_evaluated(run: Run) -> bool:
@@ -259,6 +266,12 @@ def _answers(folder: str, changed: int, temperature: float) -> dict[str, tuple[n
 @st.cache_resource(max_entries=8, show_spinner=False)
 def _coverage(folder: str, changed: int, temperature: float) -> list[dict[str, float]]:
     return coverage_curve(*_answers(folder, changed, temperature)["test"])
+
+
+@st.cache_resource(max_entries=4, show_spinner=False)
+def _test_rows(folder: str, changed: int, _run: Run) -> pd.DataFrame | None:
+    answers = predictions(_run)
+    return None if answers is None else joined(answers, run_rows(_run))
 
 
 @st.cache_resource(max_entries=4, show_spinner="Loading the model")
