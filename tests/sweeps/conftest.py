@@ -27,7 +27,7 @@ MakeSweep = Callable[..., Sweep]
 
 @pytest.fixture
 def light_sweep(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> Iterator[MakeSweep]:
-    """Makes a sweep: `light_sweep("name", trials=10, sampler="random", epoch_s=0.01)`; ends what is at work at the end."""
+    """Makes a sweep, `light_sweep("name", trials=10, sampler="random", epoch_s=0.01)`, and ends it at the end."""
     monkeypatch.setattr(launch, "PROGRAM", "tests.sweeps.light_work")
     made: list[Sweep] = []
 

@@ -24,17 +24,17 @@ HISTORY, CURVES, IMPORTANCE, SLICE, TOGETHER, TRIALS = (
     "Together",
     "Trials",
 )
-_VIEWS = (HISTORY, CURVES, IMPORTANCE, SLICE, TOGETHER, TRIALS)
+VIEWS = (HISTORY, CURVES, IMPORTANCE, SLICE, TOGETHER, TRIALS)
 
 
 def draw_figures(sweep: Sweep, spec: SweepSpec, rows: Sequence[TrialRow]) -> None:
     """Draw the choice of figures and the one chosen."""
     view = st.segmented_control(
         "Figure",
-        _VIEWS,
+        VIEWS,
         required=True,
         label_visibility="collapsed",
-        **keys.linked(keys.FIGURE, keys.one_of(_VIEWS), HISTORY),
+        **keys.linked(keys.FIGURE, keys.one_of(VIEWS), HISTORY),
     )
     table = trial_table(spec, rows)
     logs = frozenset(path for path, one in spec.space.items() if isinstance(one, Range) and one.log)

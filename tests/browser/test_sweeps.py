@@ -1,0 +1,63 @@
+"""A sweep set up and watched in a real browser, with real runs."""
+
+from __future__ import annotations
+
+from core.runs.about import read_about
+from core.runs.store import list_runs
+from core.sweeps.launch import stop_sweep
+from core.sweeps.store import Sweep, open_sweep
+from core.workspace import Workspace
+from tests.browser.conftest import Visit
+from tests.browser.dashboard import RUN_S, Server, Visitor, expect
+from tests.waiting import wait_until
+
+POINTS = """() => [...document.querySelectorAll(".js-plotly-plot")].flatMap((plot) => plot.data)
+  .filter((trace) => trace.mode === "markers").reduce((sum, trace) => sum + trace.x.length, 0)"""
+
+
+def _set_number(visitor: Visitor, label: str, value: int) -> None:
+    field = visitor.tab.get_by_label(label, exact=True)
+    field.fill(str(value))
+    with visitor.redrawn():
+        field.press("Enter")
+
+
+def _num_points(visitor: Visitor) -> int:
+    return int(visitor.tab.evaluate(POINTS))
+
+
+def test_a_sweep_is_started_watched_and_seen_by_another_visitor(server: Server, visit: Visit) -> None:
+    visitor = visit(server)
+    visitor.open("sweeps", dataset="digits")
+    visitor.choose("Start from", "Preset from-scratch")
+    _set_number(visitor, "Epochs of a trial", 2)
+    _set_number(visitor, "Trials", 2)
+    name = visitor.tab.get_by_label("Name", exact=True)
+    name.fill("Browser try")
+    with visitor.redrawn():
+        name.press("Enter")
+    visitor.press("Start the sweep")
+    visitor.sees("of 2 trials")
+    workspace = Workspace(server.home)
+    sweep: Sweep = open_sweep(workspace, "browser-try")
+    try:
+        wait_until(lambda: _num_points(visitor) >= 1, "the start in the history", RUN_S)
+        first = _num_points(visitor)
+        wait_until(lambda: _num_points(visitor) > first, "the plot to move by itself", RUN_S)
+        visitor.sees("On the test images", within_s=RUN_S)
+        another = visit(server)
+        another.open("sweeps", sweep="browser-try")
+        another.sees("On the test images")
+        assert _num_points(another) >= 2
+        another.pick("Trials")
+        expect(another.tab.get_by_test_id("stDataFrame")).to_be_visible()
+        visitor.finds_no_fault()
+        another.finds_no_fault()
+    finally:
+        stop_sweep(sweep)
+        wait_until(lambda: not sweep.num_at_work, "the sweep to end", RUN_S)
+    runs = [run for run in list_runs(workspace) if sweep.tag in read_about(run).tags]
+    assert {row.run for row in sweep.trials() if row.run} == {run.id for run in runs}
+    another.open("sweeps", sweep="browser-try")
+    another.tab.get_by_role("link", name="Plan a full run with the best settings").click()
+    another.sees("How does training go?")
