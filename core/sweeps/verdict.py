@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 from core.errors import DarkroomError
 from core.evaluation.comparison import compare
-from core.evaluation.comparison import verdict as compared
 from core.evaluation.pairing import pair_runs
+from core.evaluation.verdict import verdict as compared
 from core.runs.store import open_run
 from core.sweeps.results import TrialRow, best_row, start_row
 from core.sweeps.spec import SweepSpec
