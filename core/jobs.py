@@ -104,6 +104,8 @@ def _read_status(folder: Path, now: float) -> Status:
     silent_s = now - status.heartbeat
     is_fresh = 0 <= silent_s <= FRESH_S and system_says(pid) not in DEAD
     if not (ProcessIdentity(pid, start_time).is_alive() or (is_fresh and status.pid is not None)):
+        if last_word := _stop_note(folder, "last_word"):
+            return replace(status, state="stopped", message=last_word)
         return replace(
             status, state="lost", message=f"Its process ({pid}) ended without a word: killed, or the machine restarted."
         )
@@ -242,9 +244,9 @@ def conclude(folder: Path, message: str) -> bool:
     """
     try:
         with FileLock(folder / LOCK, timeout=_LEFTOVERS_S):
-            if read_status(folder).state != "lost":
-                return False
             raw = read_json(folder / STATUS) or {}
+            if raw.get("state") in ENDED or read_status(folder).state not in ("lost", "stopped"):
+                return False
             write_json(folder / STATUS, raw | {"state": "stopped", "message": message, "rate": 0.0, "eta_s": None})
             return True
     except Timeout:
@@ -340,18 +342,23 @@ def began() -> float:
     return float(os.environ.get(TURN_CAME) or psutil.Process().create_time())
 
 
-def request_stop(folder: Path, reason: str = "") -> None:
+def request_stop(folder: Path, reason: str = "", last_word: str = "") -> None:
     """Ask a job to end cleanly at its next step.
 
     Args:
         reason: a sentence, where it is another than that somebody wants it; see `stop_reason`.
+        last_word: what is said of the job once its process is gone without a word; for one that is about to be killed.
     """
-    write_json(folder / STOP, {"requested": time.time(), "reason": reason})
+    write_json(folder / STOP, {"requested": time.time(), "reason": reason, "last_word": last_word})
 
 
 def stop_reason(folder: Path) -> str:
     """Why a job was asked to stop; empty where it was not, or nobody said why."""
+    return _stop_note(folder, "reason")
+
+
+def _stop_note(folder: Path, name: str) -> str:
     try:
-        return str((read_json(folder / STOP) or {}).get("reason", ""))
-    except DarkroomError:  # touched by a signal's handler: an empty file
+        return str((read_json(folder / STOP) or {}).get(name, ""))
+    except (DarkroomError, AttributeError):  # touched by a signal's handler: an empty file
         return ""

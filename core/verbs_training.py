@@ -1,4 +1,4 @@
-"""The command-line verbs that try, start, resume, watch and stop training runs; see `core.__main__`."""
+"""The command-line verbs that try, start, resume and watch training runs; see `core.__main__`."""
 
 from __future__ import annotations
 
@@ -37,6 +37,7 @@ def add_verbs(verb: AddVerb) -> None:
     """
     train = verb("train", _train, "Train a classifier and evaluate it on its test images.")
     train.add_argument("--resume", metavar="RUN", help="go on with a stopped, failed or lost run")
+    train.add_argument("--retry", metavar="RUN", help="train anew with a run's settings, images and their division")
     train.add_argument("--detach", action="store_true", help="return at once with the run's folder")
     train.add_argument(
         "--no-start",
@@ -47,9 +48,6 @@ def add_verbs(verb: AddVerb) -> None:
     _add_settings(train)
     _add_settings(verb("preflight", _preflight, "Try a few steps and forecast a run's time, memory and disk."))
     _add_settings(verb("find-lr", _find_lr, "Try rising learning rates for a few steps and suggest one."))
-    verb("runs", _runs, "List the runs, newest first, with the state they are really in.")
-    stop = verb("stop", _stop, "Ask a run to end at its next step and keep its best weights.")
-    stop.add_argument("run")
 
 
 def _add_settings(parser: argparse.ArgumentParser) -> None:
@@ -64,13 +62,15 @@ def _add_settings(parser: argparse.ArgumentParser) -> None:
 
 def _train(options: argparse.Namespace) -> Result:
     workspace = Workspace.default()
-    if options.resume:
-        if _given(options) or options.data or options.preset or options.preflight or options.no_start:
+    if options.resume or options.retry:
+        more = options.data or options.preset or options.preflight or options.no_start
+        if _given(options) or more or (options.resume and options.retry):
             raise InputError(
-                "--resume goes on with the settings the run was started with.",
-                "Leave out --data, --preset, --preflight, --no-start and settings.",
+                "--resume and --retry use the settings the run was started with.",
+                "Give one of them, without --data, --preset, --preflight, --no-start and settings.",
             )
-        run = launch.resume_run(store.open_run(workspace, options.resume))
+        earlier = store.open_run(workspace, options.resume or options.retry)
+        run = launch.resume_run(earlier) if options.resume else launch.retry_run(workspace, earlier)
     else:
         config, division = _chosen(workspace, options)
         if options.preflight:
@@ -163,11 +163,14 @@ def find_dataset(workspace: Workspace, options: argparse.Namespace) -> str:
 
 def _watch(run: store.Run, options: argparse.Namespace) -> Result:
     """Show the worker's log until it ends. Ctrl-C asks it to stop cleanly; a second one leaves it alone."""
-    shown, asked = 0, False
+    shown, asked, waited_for = 0, False, ""
     while True:
         try:
             status = run.status
             shown = _copy_log(run, shown)
+            if status.state == "queued" and status.pid is not None and status.message != waited_for:
+                waited_for = status.message
+                print(waited_for, file=sys.stderr, flush=True)
             if status.ended:
                 break
             time.sleep(POLL_S)
@@ -205,17 +208,3 @@ def _copy_log(run: store.Run, shown: int) -> int:
         sys.stderr.flush()
         shown += len(new)
     return shown
-
-
-def _runs(options: argparse.Namespace) -> Result:
-    rows = [store.summary(run) for run in store.list_runs(Workspace.default())]
-    for row in rows:
-        say(options, f"{row['run']}  {row['state']}  {row['message']}")
-    return {"runs": rows}, 0
-
-
-def _stop(options: argparse.Namespace) -> Result:
-    run = store.open_run(Workspace.default(), options.run)
-    launch.stop_run(run)
-    say(options, f"{run.id} is {run.status.state}.")
-    return store.summary(run), 0

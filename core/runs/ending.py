@@ -24,15 +24,15 @@ def main(folder: Path, grace_s: float) -> int:
     processes = jobs.job_processes(folder)
     waits = jobs.read_status(folder).state == "queued"
     _await(processes, grace_s)
+    words = queue.CANCELLED if waits else _words(folder, grace_s)
     if any(process.is_alive() for process in processes):
+        jobs.request_stop(folder, last_word=words)  # first, so that nobody sees it end without a word
         for process in processes:
             process.kill_tree()
         _await(processes, _DEATH_S)
     if waits:
         queue.leave(Workspace.default(), folder)
-        jobs.conclude(folder, queue.CANCELLED)
-    else:
-        jobs.conclude(folder, _words(folder, grace_s))
+    jobs.conclude(folder, words)
     return 0
 
 

@@ -232,7 +232,9 @@ def _states(workspace: Workspace, order: Order) -> dict[str, str]:
 def _required(workspace: Workspace, order: Order, run_id: str) -> dict[str, str]:
     states = _states(workspace, order)
     if run_id not in states:
-        raise InputError(f"{run_id} does not wait in the queue: it began, or has ended.", "Look at its state.")
+        raise InputError(
+            f"{run_id} does not wait in the queue: it began, or has ended.", "A run that began can be stopped."
+        )
     return states
 
 

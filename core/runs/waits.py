@@ -41,6 +41,8 @@ def what_for(
         and set(requests[other].devices) & set(request.devices)
     ]
     words = _for_slots(request, users, sum(order.slots_of(device) for device in request.devices))
+    if words == _FREE:
+        users = []  # they leave room for it
     if ahead:
         words += "; 1 other goes before it" if len(ahead) == 1 else f"; {len(ahead)} others go before it"
     elif words == _FREE:

@@ -15,6 +15,7 @@ from typing import Any, Literal
 import psutil
 import torch
 
+from core import jobs
 from core.config import flatten
 from core.data.leaks import Leaks
 from core.evaluation.evaluate import evaluate_run
@@ -78,7 +79,7 @@ class _Job:
         self.run = run
         self.report = report
         self.begun = begun
-        self.stopwatch = Stopwatch("starting", time.monotonic() - (time.time() - psutil.Process().create_time()))
+        self.stopwatch = Stopwatch("starting", time.monotonic() - (time.time() - jobs.began()))
         self.config = run.config
         setup = set_up(self.config, run.manifest(), Workspace.default())
         self.setup: Setup = setup.shared_by(join(setup.device.type == "cuda"))
