@@ -37,6 +37,7 @@ COLUMNS: dict[str, str] = {
     "phase": "object",
     "done": "float",
     "error": "object",
+    "damage": "object",
     "pid": "float",
     "created": "float",
     "dataset": "object",
@@ -72,12 +73,13 @@ def run_table(workspace: Workspace) -> pd.DataFrame:
 
     Columns: those of `COLUMNS`, then every knob as `group.field`.
         id; name, empty where nobody gave one; state as `Run.status` derives it; held: waits but may not begin; message;
-        phase and done, the share of it, 0..1; error: the class of a failure, else empty; pid: of a process at work;
-        created: seconds since the epoch; dataset: its id; dataset_fingerprint; num_edits; architecture; tags: a tuple;
-        note; favourite; archived; sweep: its study, else empty. Of the report test_accuracy with its 95 % interval's
-        low and high, val_accuracy and macro_f1 (0..1), test_loss (nats), num_test (images). Of its epochs best_val_loss
-        (nats), best_val_accuracy (0..1) and epochs_done. seconds it computed. bytes on disk. A figure that is not there
-        is NaN; knobs of a run whose settings are damaged are None, and its message says so.
+        phase and done, the share of it, 0..1; error: the class of a failure, else empty; damage: what of its files
+        cannot be read, else empty; pid: of a process at work; created: seconds since the epoch; dataset: its id;
+        dataset_fingerprint; num_edits; architecture; tags: a tuple; note; favourite; archived; sweep: its study, else
+        empty. Of the report test_accuracy with its 95 % interval's low and high, val_accuracy and macro_f1 (0..1),
+        test_loss (nats), num_test (images). Of its epochs best_val_loss (nats), best_val_accuracy (0..1) and
+        epochs_done. seconds it computed. bytes on disk. A figure that is not there is NaN; knobs of a run whose
+        settings are damaged are None.
 
     The frame is shared between callers through pandas' copy-on-write: change a column by `assign`.
     """

@@ -7,11 +7,13 @@ from urllib.parse import urlencode
 import pandas as pd
 import streamlit as st
 
+from core.jobs import ENDED
 from core.runs.about import read_about, write_about
 from core.runs.choosing import RunFilters, in_order
 from core.runs.listing import run_table
-from core.runs.store import open_run
-from core.wording import bytes_size, count
+from core.runs.store import Run, open_run
+from core.runs.trouble import Trouble, trouble
+from core.wording import count
 from core.workspace import Workspace
 from pages._components import keys
 from pages._components.runs.actions import act, draw_actions, draw_trash, table_key
@@ -22,15 +24,7 @@ from pages._components.states import look
 
 ROWS = 50  # a page
 _FIXED = {"name": "Run", "state": "State"}
-
-
-def summary_line(table: pd.DataFrame) -> str:
-    """`12 runs: 1 running, 11 finished. They take 1.2 GB.`"""
-    if table.empty:
-        return "No run yet."
-    states = ", ".join(f"{count(int(number))} {state}" for state, number in table["state"].value_counts().items())
-    together = "It takes" if len(table) == 1 else "They take"
-    return f"{count(len(table), 'run')}: {states}. {together} {bytes_size(float(table['bytes'].sum()))}."
+_TROUBLED = ("failed", "lost")
 
 
 def draw_list(workspace: Workspace, filters: RunFilters, dataset_names: dict[str, str]) -> None:
@@ -43,14 +37,14 @@ def draw_list(workspace: Workspace, filters: RunFilters, dataset_names: dict[str
         page = keys.page_of(len(passing), ROWS, keys.PAGE)
     with above:
         bar = st.container()
-        picked = _table(passing.iloc[(page - 1) * ROWS : page * ROWS], by, falling, dataset_names)
+        picked = _table(workspace, passing.iloc[(page - 1) * ROWS : page * ROWS], by, falling, dataset_names)
     selected = [run_id for run_id in picked.selected if run_id in set(table["id"])]
     act(workspace, selected)
     _follow(workspace, picked, by, falling)
     with bar:
         draw_trash(workspace)
-        words = f"{count(len(passing))} of {summary_line(table)}" if filters.any else summary_line(table)
-        st.markdown(words)
+        if filters.any:
+            st.markdown(f"**{count(len(passing))} of {count(len(table), 'run')}** pass the filters.")
         draw_actions(passing, selected)
         if passing.empty:
             st.info("No run passes these filters.", icon=":material/filter_alt_off:")
@@ -62,7 +56,7 @@ def _sorting() -> tuple[str, bool]:
     return (by, falling) if by in columns() or by in _FIXED else (NEWEST, True)
 
 
-def _table(rows: pd.DataFrame, by: str, falling: bool, dataset_names: dict[str, str]) -> Picked:
+def _table(workspace: Workspace, rows: pd.DataFrame, by: str, falling: bool, dataset_names: dict[str, str]) -> Picked:
     shown = [columns()[name] for name in shown_columns()]
     direction = "descending" if falling else "ascending"
     headings = [
@@ -73,6 +67,7 @@ def _table(rows: pd.DataFrame, by: str, falling: bool, dataset_names: dict[str, 
     for row in rows.to_dict("records"):
         row["dataset_name"] = dataset_names.get(row["dataset"], "")
         colour, sign = look(row["state"])
+        found = _trouble(workspace, row["id"], row["state"], row["message"]) if row["state"] in _TROUBLED else None
         held = row["state"] == "queued" and row["held"]
         lines.append(
             Line(
@@ -85,16 +80,30 @@ def _table(rows: pd.DataFrame, by: str, falling: bool, dataset_names: dict[str, 
                 favourite=row["favourite"],
                 cells=tuple(one.show(row[one.name], row) for one in shown),
                 href=f"?{urlencode({keys.RUN: row['id']})}",
+                why=_why(found) if found else "",
+                advice=f"{found.message} {found.what_to_do}" if found else "",
+                log="\n".join(found.last_lines) if found else "",
             )
         )
     return runs_table(headings, lines, "Runs", table_key())
 
 
 def _note(row: dict[str, object]) -> str:
-    """Below the name: what went wrong, or what it does now, or what somebody noted."""
-    if row["state"] != "finished":
-        return str(row["message"] or row["note"] or "")
-    return str(row["note"] or "")
+    """Below the name: what it does now, or what somebody noted."""
+    if row["state"] not in ENDED or row["damage"]:
+        return str(row["message"])
+    return str(row["note"] or (row["message"] if row["state"] == "stopped" else ""))
+
+
+def _why(found: Trouble) -> str:
+    """`Out of memory (OutOfMemoryError)`."""
+    return f"{found.title} ({found.error})" if found.error else found.title
+
+
+@st.cache_resource(max_entries=1000, ttl=30, show_spinner=False)
+def _trouble(_workspace: Workspace, run_id: str, state: str, message: str) -> Trouble | None:
+    run = Run(run_id, _workspace.run(run_id))
+    return trouble(run, run.status)
 
 
 def _follow(workspace: Workspace, picked: Picked, by: str, falling: bool) -> None:

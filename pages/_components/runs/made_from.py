@@ -19,13 +19,12 @@ from pages._components import keys, readers
 from pages._components.labels import trained_on
 from pages._components.provenance import leak_line, version_line
 from pages._components.text import escape
-from pages._components.train.run_details import run_details
 
 _MOST_CLASSES = 200
 
 
 def draw_settings(run: Run) -> None:
-    """What differs from the nearest preset, all settings, the first batch and the starting weights."""
+    """What differs from the nearest preset, and all settings."""
     config = run.config
     preset, changed = nearest_preset(config)
     if changed:
@@ -55,7 +54,6 @@ def draw_settings(run: Run) -> None:
         type="tertiary",
         icon=":material/download:",
     )
-    run_details(run)
 
 
 def draw_data(run: Run) -> None:

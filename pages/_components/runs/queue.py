@@ -11,7 +11,7 @@ from core.runs import queue
 from core.runs.listing import run_table
 from core.runs.queue import Waiting
 from core.runs.slots import MOST_SLOTS
-from core.wording import count
+from core.wording import bytes_size, count
 from core.workspace import Workspace
 from pages._components import keys
 from pages._components.asking import ask, asked
@@ -29,7 +29,9 @@ def draw_queue(workspace: Workspace) -> None:
     working, waiting = queue.at_work(workspace), queue.waiting(workspace)
     table = run_table(workspace).set_index("id")
     with st.container(horizontal=True, vertical_alignment="center", key="queue-head"):
-        st.markdown(_sentence(len({one.run_id for one in working}), waiting), width="stretch")
+        st.markdown(
+            f"{summary_line(table)} {_sentence(len({one.run_id for one in working}), waiting)}", width="stretch"
+        )
         with st.popover("Slots", icon=":material/tune:"):
             _slots(workspace)
     for holder in working:
@@ -43,6 +45,15 @@ def draw_queue(workspace: Workspace) -> None:
             _waiting(row, len(waiting), table)
     if len(waiting) > MOST_LISTED:
         st.caption(f"{count(len(waiting) - MOST_LISTED)} more wait after these; they are in the list below.")
+
+
+def summary_line(table: pd.DataFrame) -> str:
+    """`12 runs: 1 running, 11 finished. They take 1.2 GB.`"""
+    if table.empty:
+        return "No run yet."
+    states = ", ".join(f"{count(int(number))} {state}" for state, number in table["state"].value_counts().items())
+    together = "It takes" if len(table) == 1 else "They take"
+    return f"{count(len(table), 'run')}: {states}. {together} {bytes_size(float(table['bytes'].sum()))}."
 
 
 def _sentence(num_working: int, waiting: list[Waiting]) -> str:

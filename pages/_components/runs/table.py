@@ -33,6 +33,8 @@ class Line:
         title: its name, or what it is called where nobody gave it one.
         note: a second line below it, may be empty.
         state: the word; colour and sign as `states.look` gives them.
+        why, advice, log: of a run without a result what kind of trouble it met, what happened and what to do, and the
+            last lines of its log; else empty. They stand behind a line to open.
         cells: the text of each column.
         href: the address of the run's own page, for a tab of its own.
     """
@@ -46,6 +48,9 @@ class Line:
     favourite: bool
     cells: tuple[str, ...]
     href: str
+    why: str = ""
+    advice: str = ""
+    log: str = ""
 
 
 @dataclass(frozen=True)
@@ -78,13 +83,18 @@ tr:hover td { background: var(--st-secondary-background-color); }
 tr.chosen td { background: color-mix(in srgb, var(--st-primary-color) 12%, transparent); }
 button { all: unset; cursor: pointer; box-sizing: border-box; color: inherit; font: inherit; }
 a { color: var(--st-link-color); text-decoration: underline; text-underline-offset: 0.2em; font-weight: 600; }
-button:focus-visible, a:focus-visible, input:focus-visible {
+button:focus-visible, a:focus-visible, input:focus-visible, summary:focus-visible {
   outline: 3px solid var(--st-primary-color); outline-offset: 1px; border-radius: 0.2rem; }
 th button:hover { text-decoration: underline; text-underline-offset: 0.2em; }
 th button { white-space: normal; min-width: 3.5rem; }
 .run { max-width: 19rem; min-width: 11rem; white-space: normal; overflow-wrap: anywhere; }
 .note { font-size: 0.8rem; opacity: 0.85; display: -webkit-box; -webkit-line-clamp: 2; -webkit-box-orient: vertical;
   overflow: hidden; }
+details { font-size: 0.8rem; margin-top: 0.15rem; }
+summary { cursor: pointer; width: fit-content; color: var(--st-red-text-color); }
+details p { margin: 0.3rem 0; }
+pre { margin: 0.3rem 0; padding: 0.4rem; overflow-x: auto; font-size: 0.75rem; line-height: 1.35; max-width: 19rem;
+  background: var(--st-secondary-background-color); border-radius: var(--st-base-radius); }
 .tick, .star { width: 1px; padding-right: 0; }
 .tick input { width: 1.1rem; height: 1.1rem; margin: 0; cursor: pointer; accent-color: var(--st-primary-color);
   vertical-align: middle; }
@@ -146,6 +156,12 @@ function row(item, headings, tools) {
   };
   run.append(link);
   if (item.note) { const note = element("div", "note", item.note); note.title = item.note; run.append(note); }
+  if (item.why) {
+    const details = element("details");
+    details.append(element("summary", "", item.why), element("p", "", item.advice));
+    if (item.log) details.append(element("pre", "", item.log));
+    run.append(details);
+  }
   const state = element("td");
   const badge = element("span", "state " + item.colour);
   const sign = element("span", "sign", item.sign);
