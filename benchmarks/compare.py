@@ -21,7 +21,7 @@ import numpy as np  # noqa: E402
 import pandas as pd  # noqa: E402
 from runs import make_runs, say, timed  # noqa: E402
 
-from core.evaluation.comparison import compare_all, per_class_differences  # noqa: E402
+from core.evaluation.comparison import compare, per_class_differences  # noqa: E402
 from core.evaluation.same_test import pair_up, why_not_the_same  # noqa: E402
 from core.runs.listing import run_table  # noqa: E402
 from core.workspace import Workspace  # noqa: E402
@@ -84,7 +84,7 @@ def large_test_set() -> None:
         images=MANY_IMAGES,
         classes=MANY_CLASSES,
         same_images_s=timed(lambda: why_not_the_same(*answers)),
-        accuracy_s=timed(lambda: compare_all({"B": pair_up(*answers)})),
+        accuracy_s=timed(lambda: compare(pair_up(*answers))),
         classes_s=timed(lambda: per_class_differences(pair_up(*answers))),
     )
 

@@ -59,7 +59,7 @@ def add_verbs(verb: AddVerb) -> None:
 
 def _compare(options: argparse.Namespace) -> Result:
     from core.evaluation.again_on import evaluate_on
-    from core.evaluation.comparison import compare, compare_all
+    from core.evaluation.comparison import against_one, compare
     from core.evaluation.pairing import pair_runs
     from core.evaluation.verdict import verdict, verdict_of_many
 
@@ -78,7 +78,7 @@ def _compare(options: argparse.Namespace) -> Result:
             pairing = pair_runs(reference, run)
         if not pairing.is_possible:
             raise InputError(
-                f"{run.id} cannot be compared with {reference.id}. {pairing.why_not}",
+                f"{run.id} cannot be compared with {reference.id}: {pairing.why_not}",
                 "Add --test-again to test it on the same images.",
             )
         pairs[letter], notes[letter] = pairing.rows, pairing.note
@@ -88,8 +88,9 @@ def _compare(options: argparse.Namespace) -> Result:
         say(options, f"{letter}: {run.id}, {percent_interval(report.get('test_accuracy'), low, high)}")
     for note in filter(None, notes.values()):
         say(options, note)
-    table = compare_all(pairs)
-    said = verdict(compare(pairs["B"]), "A", "B") if len(pairs) == 1 else verdict_of_many(table, "A")
+    found = {letter: compare(pair) for letter, pair in pairs.items()}
+    table = against_one(found)
+    said = verdict(found["B"], "A", "B") if len(found) == 1 else verdict_of_many(table, "A")
     say(options, said)
     rows = table.assign(id=[letters[letter].id for letter in table["run"]]).to_dict("records")
     return {"verdict": said, "reference": reference.id, "runs": rows, "notes": notes}, 0

@@ -26,7 +26,7 @@ from core.data.stored import open_dataset
 from core.errors import DarkroomError, InputError
 from core.evaluation.predictions import PREDICTIONS, predict_manifest, read_predictions, write_predictions
 from core.evaluation.same_test import answers_of, with_hashes
-from core.files import read_json, write_json
+from core.files import read_json, write_json, writing
 from core.inference.bundle import META, read_bundle
 from core.inference.classifier import open_classifier
 from core.runs.store import Run
@@ -174,6 +174,8 @@ def evaluate_on(
         raise Cancelled("Cancelled.")
     table, skipped = result
     folder = again_folder(run, other)
+    with writing(folder):
+        folder.mkdir(parents=True, exist_ok=True)
     write_predictions(folder, table)
     again = Again(len(rows), int(seen.sum()), int((~same).sum()), len(skipped), stamps)
     write_json(folder / RESULT, asdict(again))

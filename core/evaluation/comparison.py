@@ -152,7 +152,7 @@ def holm(p_values: Sequence[float]) -> list[float]:
     return corrected
 
 
-def compare_all(pairs: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
+def against_one(found: Mapping[str, Difference]) -> pd.DataFrame:
     """Several runs against one reference, the best first.
 
     Columns: run; num_images; accuracy, reference (its accuracy on the same images); difference, low, high (shares);
@@ -160,9 +160,8 @@ def compare_all(pairs: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
     runs; certain: whether both the corrected test and the interval say that there is a difference.
 
     Args:
-        pairs: by what the run is called; the reference is A, the run is B, see `compare`.
+        found: by what the run is called; the reference is A, the run is B, see `compare`.
     """
-    found = {name: compare(pair) for name, pair in pairs.items()}
     corrected = holm([one.p_value for one in found.values()])
     rows = [
         {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import pandas as pd
@@ -18,7 +19,7 @@ class Pairing:
     Attributes:
         rows: one test image a row, see `same_test.pair_up`; empty where they cannot be compared.
         tested: whose test images these are, A's or B's id.
-        why_not: why they cannot be compared, as a sentence; empty where they can.
+        why_not: why they cannot be compared as they are, to stand after a colon; empty where they can.
         note: what was left out, where one was tested again on the other's images; else empty.
     """
 
@@ -32,17 +33,20 @@ class Pairing:
         return not self.rows.empty
 
 
-def pair_runs(a: Run, b: Run) -> Pairing:
+def pair_runs(a: Run, b: Run, read: Callable[[Run], pd.DataFrame | None] = answers_of) -> Pairing:
     """A and B on the images both were tested on, or on the test images of one that the other was tested on again.
+
+    Args:
+        read: `answers_of`, or what remembers its results.
 
     Raises:
         DarkroomError: a file of one of the runs is damaged.
     """
-    of_a, of_b = answers_of(a), answers_of(b)
+    of_a, of_b = read(a), read(b)
     nothing = pd.DataFrame()
     for run, answers in ((a, of_a), (b, of_b)):
         if answers is None:
-            return Pairing(nothing, run.id, f"Run {run.id} has not been tested yet.")
+            return Pairing(nothing, run.id, f"run {run.id} has not been tested yet.")
     why_not = why_not_the_same(of_a, of_b)
     if not why_not:
         return Pairing(pair_up(of_a, of_b), a.id)

@@ -34,7 +34,7 @@ def with_hashes(predictions: pd.DataFrame, tested: Run) -> pd.DataFrame:
 
 
 def why_not_the_same(a: pd.DataFrame, b: pd.DataFrame) -> str:
-    """Why two runs' answers are not about the same test images, as a sentence; empty where they are.
+    """Why two runs' answers are not about the same test images, to stand after a colon; empty where they are.
 
     The same image has the same path, content and label in both.
     """
@@ -43,14 +43,14 @@ def why_not_the_same(a: pd.DataFrame, b: pd.DataFrame) -> str:
     other_label = int((both["label_a"] != both["label_b"]).sum())
     only_a, only_b = len(a) - len(both), len(b) - len(both)
     if not (only_a or only_b or other_content or other_label):
-        return "" if len(both) else "Neither run has test images."
+        return "" if len(both) else "neither run has test images."
     if only_a or only_b:
         return (
-            f"They were tested on different images: {count(len(both))} are in both test sets, {count(only_a)} in the "
-            f"first alone and {count(only_b)} in the second alone."
+            f"they were tested on different images, {count(len(both))} of them in both test sets, {count(only_a)} in "
+            f"the first alone and {count(only_b)} in the second alone."
         )
     if other_content:
-        return f"{count(other_content, 'test image')} changed between them: same file names, other content."
+        return f"{count(other_content, 'test image')} changed between the tests: same name, other content."
     return f"{count(other_label, 'test image')} had another label when the second was tested."
 
 

@@ -40,7 +40,7 @@ def verdict_of_many(table: pd.DataFrame, reference: str) -> str:
     """The same for several runs against one.
 
     Args:
-        table: of `core.evaluation.comparison.compare_all`, at least one row.
+        table: of `core.evaluation.comparison.against_one`, at least one row.
         reference: what that run is called.
     """
     better = table[table["certain"] & (table["difference"] > 0)]

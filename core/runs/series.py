@@ -126,6 +126,16 @@ def measured(rows: pd.DataFrame) -> pd.DataFrame:
     return rows[rows["test_accuracy"].notna() & (rows["num_test"] > 0)].reset_index(drop=True)
 
 
+def by_share(rows: pd.DataFrame) -> pd.DataFrame:
+    """A learning curve's points: share, images, runs, mean and std (n - 1; NaN for one run) of test accuracy, 0..1.
+
+    Args:
+        rows: of `measured`, with images: how many each learned from.
+    """
+    groups = rows.groupby(["share", "images"], as_index=False)["test_accuracy"]
+    return groups.agg(runs="size", mean="mean", std="std")
+
+
 def still_to_come(rows: pd.DataFrame) -> int:
     """How many of a group's runs are waiting or at work."""
     return int((~rows["state"].isin(ENDED)).sum())

@@ -22,6 +22,7 @@ from core.inference.bundle import META
 from core.runs.store import MANIFEST, Run, open_run
 from core.workspace import Workspace
 from tests.conftest import Trained
+from tests.running import in_process
 from tests.waiting import wait_until
 
 NUM_LEARNED = 4
@@ -111,6 +112,17 @@ def test_nothing_new_to_it_is_refused_and_so_is_a_run_without_test(two: Two) -> 
     (two.a.folder / PREDICTIONS).unlink()
     with pytest.raises(InputError, match="not been tested"):
         again_on.ask(two.b, two.a)
+
+
+def test_the_command_line_says_the_same(two: Two) -> None:
+    refused = in_process("compare", "a", "b")
+    assert refused.status == 2 and "--test-again" in refused.errors and "4 in the first alone" in refused.errors
+    done = in_process("compare", "a", "b", "--test-again")
+    assert done.status == 0, done.errors
+    assert done.result["verdict"].startswith("No difference: A and B answer the same of these")
+    assert [(row["id"], row["difference"], row["p_value"]) for row in done.result["runs"]] == [("b", 0, 1)]
+    assert "left out, as the run has learned" in done.result["notes"]["B"]
+    assert in_process("compare", "a", "a").status == 2
 
 
 def test_as_a_job_it_waits_for_another_can_be_cancelled_and_ends_with_its_answers(two: Two) -> None:

@@ -200,12 +200,12 @@ def test_why_two_tests_are_not_the_same() -> None:
     first = answers(["cat"] * 4)
     assert why_not_the_same(first, first.sample(frac=1, random_state=3)) == ""
     fewer = why_not_the_same(first, first.iloc[1:])
-    assert "3 are in both test sets, 1 in the first alone and 0 in the second alone" in fewer
+    assert "3 of them in both test sets, 1 in the first alone and 0 in the second alone" in fewer
     changed = first.assign(content_hash=["other", *first["content_hash"][1:]])
-    assert "1 test image changed between them" in why_not_the_same(first, changed)
+    assert "1 test image changed between the tests" in why_not_the_same(first, changed)
     relabelled = first.assign(label=["dog", *first["label"][1:]])
     assert "1 test image had another label" in why_not_the_same(first, relabelled)
-    assert "Neither" in why_not_the_same(first.head(0), first.head(0))
+    assert "neither" in why_not_the_same(first.head(0), first.head(0))
 
 
 def test_only_settings_that_differ_are_listed() -> None:

@@ -119,13 +119,13 @@ def test_different_test_images_are_refused_with_the_reason_and_an_offer(copies: 
     rows = pd.read_parquet(b.folder / PREDICTIONS)
     rows[~rows["path"].isin(manifest.loc[test[:2], "path"])].to_parquet(b.folder / PREDICTIONS, index=False)
     app = open_page("compare", runs="a,b")
-    assert "not tested on the same images" in texts(app)
+    assert "do not say which is better: they were tested on different images" in texts(app)
     assert "2 in the first alone and 0 in the second alone" in texts(app)
     labels = [button.label for button in app.button]
     assert "Test B on A's images" in labels and "Test A on B's images" in labels
     for part in ("Classes", "Flipped images"):
         app = open_page("compare", runs="a,b", part=part)
-        assert "cannot be compared image by image" in texts(app)
+        assert "Not compared image by image" in texts(app)
         assert not has_component(app, "darkroom_gallery")
 
 
@@ -135,7 +135,7 @@ def test_a_run_that_is_gone_and_one_that_was_not_tested(copies: Like, open_page:
     (b.folder / PREDICTIONS).unlink()
     app = open_page("compare", runs="a,b,gone")
     assert "1 of the runs in this address" in texts(app)
-    assert "Run b has not been tested yet" in texts(app)
+    assert "run b has not been tested yet" in texts(app)
 
 
 @pytest.mark.parametrize("part", ["Curves", "Classes"])

@@ -17,7 +17,16 @@ from core.files import write_json
 from core.runs import series as rooms
 from core.runs.listing import run_table
 from core.runs.more_images import fit_line, forecast
-from core.runs.series import Series, all_series, learning_curve, measured, members, num_training_images, repeat
+from core.runs.series import (
+    Series,
+    all_series,
+    by_share,
+    learning_curve,
+    measured,
+    members,
+    num_training_images,
+    repeat,
+)
 from core.runs.spread import spread
 from core.runs.store import REPORT, Run, create_run
 from core.workspace import Workspace
@@ -122,6 +131,14 @@ def test_a_learning_curve_is_runs_with_parts_of_the_images_tested_on_the_same(wo
     small = Run(rows["id"][0], workspace.run(rows["id"][0]))
     assert small.data()["leaks"] == {"num_groups": 0, "num_left_out": 101}
     assert len(measured(rows)) == 1
+
+
+def test_the_points_of_a_curve_by_hand() -> None:
+    rows = pd.DataFrame({"share": [0.5, 0.5, 1.0], "images": [56, 56, 112], "test_accuracy": [0.8, 0.9, 0.95]})
+    points = by_share(rows)
+    assert points[["share", "images", "runs"]].to_numpy().tolist() == [[0.5, 56, 2], [1.0, 112, 1]]
+    assert points["mean"].tolist() == pytest.approx([0.85, 0.95])
+    assert points["std"][0] == pytest.approx(0.1 / math.sqrt(2)) and math.isnan(points["std"][1])
 
 
 @pytest.mark.usefixtures("not_started")

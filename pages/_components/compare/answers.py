@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import pandas as pd
 import streamlit as st
 
 from core import charts_compare
-from core.evaluation.comparison import compare, compare_all
+from core.evaluation.comparison import against_one
+from core.evaluation.pairing import Pairing
 from core.evaluation.verdict import p_in_words, points, verdict, verdict_of_many
 from core.wording import count, duration, percent, percent_interval, significant
 from pages._components import keys
@@ -24,19 +25,20 @@ def headline(chosen: Sequence[Chosen]) -> str:
     """The page's answer in one or two sentences."""
     reference, others = reference_of(chosen)
     pairs = {one.letter: reading.pairing(reference.run, one.run) for one in others}
-    possible = {letter: pairing.rows for letter, pairing in pairs.items() if pairing.is_possible}
+    possible = {one.letter: one for one in others if pairs[one.letter].is_possible}
     if not possible:
-        return (
-            "These runs were not tested on the same images, so their accuracies do not say which is better."
-            if len(others) > 1
-            else f"{reference.letter} and {others[0].letter} were not tested on the same images, so their accuracies "
-            "do not say which is better."
-        )
+        return f"Their accuracies do not say which is better: {_no_pair(pairs)}"
     if len(others) == 1:
-        return verdict(compare(possible[others[0].letter]), reference.letter, others[0].letter)
-    said = verdict_of_many(compare_all(possible), reference.letter)
+        return verdict(reading.difference(reference.run, others[0].run), reference.letter, others[0].letter)
+    found = {letter: reading.difference(reference.run, one.run) for letter, one in possible.items()}
+    said = verdict_of_many(against_one(found), reference.letter)
     left = [letter for letter in pairs if letter not in possible]
     return said + (f" Not tested on the same images as {reference.letter}: {', '.join(left)}." if left else "")
+
+
+def _no_pair(pairs: Mapping[str, Pairing]) -> str:
+    reasons = list(dict.fromkeys(pairing.why_not for pairing in pairs.values()))
+    return reasons[0] if len(reasons) == 1 else "no two of them were tested on the same images."
 
 
 def reference_of(chosen: Sequence[Chosen]) -> tuple[Chosen, list[Chosen]]:
@@ -51,11 +53,11 @@ def draw(chosen: Sequence[Chosen]) -> None:
     _figures(chosen)
     reference, others = reference_of(chosen)
     pairs = {one.letter: reading.pairing(reference.run, one.run) for one in others}
-    for one in others:
-        offer(reference, one, pairs[one.letter])
-    possible = {one.name: pairs[one.letter].rows for one in others if pairs[one.letter].is_possible}
+    offer(reference, [(one, pairs[one.letter]) for one in others])
+    possible = [one for one in others if pairs[one.letter].is_possible]
     if possible:
-        _differences(compare_all(possible), reference)
+        found = {one.name: reading.difference(reference.run, one.run) for one in possible}
+        _differences(against_one(found), reference)
 
 
 def _figures(chosen: Sequence[Chosen]) -> None:

@@ -91,7 +91,8 @@ def run_titles(table: pd.DataFrame) -> Callable[[str], str]:
     columns = ["id", "name", "created", "dataset", "architecture"]
     for run_id, name, created, dataset, network in table[columns].itertuples(index=False):
         when = time.strftime("%Y-%m-%d %H:%M", time.localtime(created)) if created else "unknown time"
-        short[run_id] = name or f"{when}, {datasets.get(dataset, dataset)}, {network}"
+        what = f"{datasets.get(dataset, dataset)}, {network}" if network else "damaged settings"
+        short[run_id] = name or f"{when}, {what}"
     times = Counter(short.values())
     return {one: title if times[title] == 1 else f"{title} ({one})" for one, title in short.items()}.__getitem__
 

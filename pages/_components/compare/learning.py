@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import pandas as pd
 import streamlit as st
 
@@ -9,9 +11,9 @@ from core import charts_compare
 from core.data.splits import take_share
 from core.runs.listing import run_table
 from core.runs.more_images import MIN_SIZES, forecast
-from core.runs.series import SHARES, Series, learning_curve, measured, members, still_to_come
+from core.runs.series import SHARES, Series, by_share, learning_curve, measured, members, still_to_come
 from core.runs.store import open_run
-from core.wording import count
+from core.wording import count, percent, significant
 from core.workspace import Workspace
 from pages._components import keys
 from pages._components.asking import ask, asked
@@ -45,7 +47,7 @@ def _form(workspace: Workspace, table: pd.DataFrame, run_id: str) -> None:
         "Parts of the training images",
         list(_OFFERED),
         list(SHARES),
-        format_func=lambda share: f"{share:.0%}".replace("%", " %"),
+        format_func=_part,
         help="A smaller part is contained in every larger one, class by class. Three or more allow an extrapolation.",
     )
     repeats = int(
@@ -88,5 +90,34 @@ def _results(workspace: Workspace, series: Series, was_at_work: bool) -> None:
         columns = ["id", "share", "seed", "images", "test_accuracy", "test_accuracy_low", "test_accuracy_high"]
         figure = charts_compare.learning_curve_chart(done, found and found.curve)
         show_figure(figure, done[columns], "learning-curve", "Test accuracy by the number of training images")
-    shares = [f"{share:.0%}".replace("%", " %") for share in rows["share"]]
-    member_table(rows, pd.DataFrame({"Part": shares, "Training images": rows["images"], "Seed": rows["seed"]}))
+    points = by_share(done)
+    if len(points) and points["runs"].max() > 1:
+        _points(points)
+    member_table(
+        rows, pd.DataFrame({"Part": _parts(rows["share"]), "Training images": rows["images"], "Seed": rows["seed"]})
+    )
+
+
+def _points(points: pd.DataFrame) -> None:
+    """Mean and spread of each part."""
+    st.dataframe(
+        pd.DataFrame(
+            {
+                "Part": _parts(points["share"]),
+                "Training images": points["images"],
+                "Runs": points["runs"],
+                "Mean test accuracy": [percent(mean) for mean in points["mean"]],
+                "Standard deviation (points)": [significant(100 * std) for std in points["std"]],
+            }
+        ),
+        hide_index=True,
+        key="curve-points",
+    )
+
+
+def _parts(shares: Iterable[float]) -> list[str]:
+    return [_part(share) for share in shares]
+
+
+def _part(share: float) -> str:
+    return f"{share * 100:g} %"

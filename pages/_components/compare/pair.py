@@ -105,7 +105,7 @@ def _pair(chosen: Sequence[Chosen]) -> tuple[Chosen, Chosen, Pairing]:
         )
         other = next(one for one in others if one.run.id == picked)
     pairing = reading.pairing(reference.run, other.run)
-    offer(reference, other, pairing)
+    offer(reference, [(other, pairing)])
     return reference, other, pairing
 
 

@@ -9,9 +9,10 @@ import pandas as pd
 import streamlit as st
 
 from core.evaluation.again_on import RESULT, again_folder
-from core.evaluation.comparison import per_class_differences
+from core.evaluation.comparison import Difference, compare, per_class_differences
 from core.evaluation.pairing import Pairing, pair_runs
 from core.evaluation.predictions import PREDICTIONS
+from core.evaluation.same_test import answers_of
 from core.runs.series import num_training_images
 from core.runs.store import MANIFEST, METRICS, Run
 from core.workspace import Workspace
@@ -22,6 +23,11 @@ Stamp = tuple[int, int]
 def pairing(a: Run, b: Run) -> Pairing:
     """A and B on the same test images; see `core.evaluation.pairing.pair_runs`."""
     return _pairing(str(a.folder), str(b.folder), _stamps(a, b), a, b)
+
+
+def difference(a: Run, b: Run) -> Difference:
+    """See `core.evaluation.comparison.compare`; for runs that can be compared."""
+    return _difference(str(a.folder), str(b.folder), _stamps(a, b), a, b)
 
 
 def class_differences(a: Run, b: Run) -> pd.DataFrame:
@@ -46,7 +52,22 @@ def _stamps(a: Run, b: Run) -> tuple[Stamp, ...]:
 
 @st.cache_resource(max_entries=32, show_spinner="Reading the answers")
 def _pairing(a: str, b: str, stamps: tuple[Stamp, ...], _a: Run, _b: Run) -> Pairing:
-    return pair_runs(_a, _b)
+    return pair_runs(_a, _b, _answers_of)
+
+
+def _answers_of(run: Run) -> pd.DataFrame | None:
+    stamps = _stamp(run.folder / PREDICTIONS), _stamp(run.folder / MANIFEST)
+    return _answers(str(run.folder), stamps, run)
+
+
+@st.cache_resource(max_entries=16, show_spinner=False)
+def _answers(folder: str, stamps: tuple[Stamp, ...], _run: Run) -> pd.DataFrame | None:
+    return answers_of(_run)
+
+
+@st.cache_resource(max_entries=64, show_spinner=False)
+def _difference(a: str, b: str, stamps: tuple[Stamp, ...], _a: Run, _b: Run) -> Difference:
+    return compare(_pairing(a, b, stamps, _a, _b).rows)
 
 
 @st.cache_resource(max_entries=16, show_spinner=False)
