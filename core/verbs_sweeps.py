@@ -20,7 +20,7 @@ from core.sweeps.spec import METRICS, PRUNERS, SAMPLERS, Budget, SweepSpec, make
 from core.sweeps.store import SPEC, URL, Sweep, create_sweep, list_sweeps, open_sweep, require_same, set_budget
 from core.sweeps.verdict import verdict
 from core.terminal import say
-from core.verbs_training import AddVerb, Result, _add_settings, _chosen, _given
+from core.verbs_training import AddVerb, Result, add_settings, settings_given, what_to_train
 from core.workspace import Workspace
 
 POLL_S = 0.2
@@ -46,7 +46,7 @@ def add_verbs(verb: AddVerb) -> None:
     sweep.add_argument("--minutes", type=float, help="begin no trial after so long (default: 0, no limit)")
     sweep.add_argument("--at-once", type=int, help="trials this process keeps under way (default: 1)")
     sweep.add_argument("--detach", action="store_true", help="return at once")
-    _add_settings(sweep)
+    add_settings(sweep)
     stop = verb("sweep-stop", _stop, "Stop a sweep and its runs; both go on with the verb sweep.")
     stop.add_argument("name")
     verb("sweeps", _list, "List the sweeps, newest first, with the best each has found.")
@@ -70,7 +70,7 @@ def _asked(workspace: Workspace, options: argparse.Namespace) -> Sweep:
         if (
             options.search
             or options.preset
-            or _given(options)
+            or settings_given(options)
             or any(vars(options)[rule] is not None for rule in RULES)
         ):
             raise InputError("Say what to train on with --data.", "To go on with a sweep give its --name alone.")
@@ -78,7 +78,7 @@ def _asked(workspace: Workspace, options: argparse.Namespace) -> Sweep:
             return _joined(workspace, name, options)
         set_budget(known, _budget(options, known.spec, known.budget))
         return known
-    config, division = _chosen(workspace, options)
+    config, division = what_to_train(workspace, options)
     rules = {rule: vars(options)[rule] for rule in RULES if vars(options)[rule] is not None}
     spec = make_spec(config, division.dataset.fingerprint, dict(parse_space(options.search)), **rules)
     if known is not None:

@@ -45,12 +45,13 @@ def add_verbs(verb: AddVerb) -> None:
         help="make the run's folder and start nothing, for torchrun to be started by hand",
     )
     train.add_argument("--preflight", action="store_true", help="try a few steps first; start only what can work")
-    _add_settings(train)
-    _add_settings(verb("preflight", _preflight, "Try a few steps and forecast a run's time, memory and disk."))
-    _add_settings(verb("find-lr", _find_lr, "Try rising learning rates for a few steps and suggest one."))
+    add_settings(train)
+    add_settings(verb("preflight", _preflight, "Try a few steps and forecast a run's time, memory and disk."))
+    add_settings(verb("find-lr", _find_lr, "Try rising learning rates for a few steps and suggest one."))
 
 
-def _add_settings(parser: argparse.ArgumentParser) -> None:
+def add_settings(parser: argparse.ArgumentParser) -> None:
+    """Add --data, --preset and a flag for each setting."""
     parser.add_argument("--data", metavar="PATH|NAME", help="a folder of images, or the name of a stored dataset")
     parser.add_argument("--preset", choices=PRESETS, default=None, help="start from these settings (default: transfer)")
     for group in TrainConfig.model_fields:
@@ -64,7 +65,7 @@ def _train(options: argparse.Namespace) -> Result:
     workspace = Workspace.default()
     if options.resume or options.retry:
         more = options.data or options.preset or options.preflight or options.no_start
-        if _given(options) or more or (options.resume and options.retry):
+        if settings_given(options) or more or (options.resume and options.retry):
             raise InputError(
                 "--resume and --retry use the settings the run was started with.",
                 "Give one of them, without --data, --preset, --preflight, --no-start and settings.",
@@ -72,7 +73,7 @@ def _train(options: argparse.Namespace) -> Result:
         earlier = store.open_run(workspace, options.resume or options.retry)
         run = launch.resume_run(earlier) if options.resume else launch.retry_run(workspace, earlier)
     else:
-        config, division = _chosen(workspace, options)
+        config, division = what_to_train(workspace, options)
         if options.preflight:
             forecast = _awaited(lambda again: PREFLIGHT.ask(workspace, config, division, again))
             _say_forecast(options, forecast)
@@ -88,7 +89,7 @@ def _train(options: argparse.Namespace) -> Result:
 
 def _preflight(options: argparse.Namespace) -> Result:
     workspace = Workspace.default()
-    config, division = _chosen(workspace, options)
+    config, division = what_to_train(workspace, options)
     forecast = _awaited(lambda again: PREFLIGHT.ask(workspace, config, division, again))
     _say_forecast(options, forecast)
     result = {"dataset": config.data.dataset} | asdict(forecast)
@@ -112,7 +113,7 @@ def _say_forecast(options: argparse.Namespace, forecast: Forecast) -> None:
 
 def _find_lr(options: argparse.Namespace) -> Result:
     workspace = Workspace.default()
-    config, division = _chosen(workspace, options)
+    config, division = what_to_train(workspace, options)
     curve = _awaited(lambda again: LR_SEARCH.ask(workspace, config, division, again))
     say(options, curve.note)
     return {"dataset": config.data.dataset} | asdict(curve), 0
@@ -127,17 +128,18 @@ def _awaited(ask: Callable[[bool], Answer | None]) -> Answer:
     return answer
 
 
-def _given(options: argparse.Namespace) -> dict[str, Any]:
+def settings_given(options: argparse.Namespace) -> dict[str, Any]:
+    """The settings that the command line names, `{"group.field": text}`."""
     return {knob.path: vars(options)[knob.path] for knob in knobs() if knob.path in vars(options)}
 
 
-def _chosen(workspace: Workspace, options: argparse.Namespace) -> tuple[TrainConfig, Any]:
+def what_to_train(workspace: Workspace, options: argparse.Namespace) -> tuple[TrainConfig, Any]:
     """The settings, and the dataset divided by them, which is indexed first where it is a folder."""
     from core.data.splits import divide
 
     if not options.data:
         raise InputError("Say what to train on with --data PATH or --data NAME.", "List names: python -m core datasets")
-    given, preset = _given(options), options.preset or "transfer"
+    given, preset = settings_given(options), options.preset or "transfer"
     build_config(given, preset)  # all mistakes in the settings first, before minutes of indexing
     config = build_config(given | {"data.dataset": find_dataset(workspace, options)}, preset)
     return config, divide(workspace, config)
