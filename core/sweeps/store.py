@@ -162,6 +162,15 @@ def open_sweep(workspace: Workspace, name: str) -> Sweep:
     return sweep
 
 
+def free_name(workspace: Workspace, wanted: str) -> str:
+    """A name like the wanted one that no sweep has."""
+    name, number = slug(wanted[:30]), 1
+    while workspace.sweep(name).exists():
+        number += 1
+        name = f"{slug(wanted[:30])}-{number}"
+    return name
+
+
 def storage_url(sweep: Sweep) -> str:
     """Where Optuna keeps the study.
 

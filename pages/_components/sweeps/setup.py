@@ -13,6 +13,7 @@ from core.errors import InputError
 from core.runs.store import list_runs, open_run
 from core.sweeps.space import Dimension, grid_size, searchable
 from core.sweeps.spec import METRICS, MOST_AT_ONCE, PRUNERS, SAMPLERS
+from core.sweeps.store import free_name
 from core.wording import count
 from core.workspace import Workspace
 from pages._components import keys
@@ -63,10 +64,11 @@ def draw_setup(workspace: Workspace, datasets: list[Dataset]) -> Setup:
     config = build_config({**values, "data.dataset": dataset.id})
     space = _space(origin, values)
     with st.sidebar:
+        suggested = free_name(workspace, f"{dataset.id}-{origin.removeprefix(_RUN)}")
         name = st.text_input(
             "Name",
-            value=f"{dataset.id}-{origin.removeprefix(_RUN)[:20]}",
-            key=f"sweep-name-{dataset.id}-{origin}",
+            value=suggested,
+            key=f"sweep-name-{suggested}",
             persist_state="session",
             max_chars=40,
             help="What to call the sweep. Its runs have the tag sweep:NAME.",
