@@ -66,9 +66,8 @@ def _numbers(knob: Knob, start: Dimension, key: str) -> Dimension:
     columns = st.columns(3)
     whole = knob.kind is int
     how: dict[str, Any] = {"persist_state": "session", "help": f"Allowed: {knob.allowed}."}
-    how |= (
-        {"step": 1} if whole else {"format": "%g", "step": float(f"{low if scale == _LOG else (high - low) / 20:.1g}")}
-    )
+    step = low if scale == _LOG and low > 0 else (high - low) / 20
+    how |= {"step": 1} if whole else {"format": "%g", "step": float(f"{step:.1g}")}
     kind = int if whole else float
     lowest = columns[0].number_input(f"{knob.label}: lowest", value=kind(low), key=f"{key}-low", **how)
     highest = columns[1].number_input(f"{knob.label}: highest", value=kind(high), key=f"{key}-high", **how)
