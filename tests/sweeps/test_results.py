@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pandas as pd
@@ -26,7 +28,7 @@ from core.sweeps.store import (
     write_trials,
 )
 from core.sweeps.verdict import verdict
-from core.workspace import Workspace
+from core.workspace import REPOSITORY, Workspace
 
 SPACE = {
     "optim.learning_rate": Range(low=1e-4, high=0.1, log=True),
@@ -167,3 +169,13 @@ def test_a_study_is_looked_for_where_it_was_begun(workspace: Workspace, monkeypa
     with pytest.raises(InputError, match="is kept in"):
         start_worker(there)
     assert without_password("postgresql://me:a@host/db") == "postgresql://me@host/db" and Path(here.folder).is_dir()
+
+
+def test_what_pages_draw_a_sweep_with_comes_without_optuna() -> None:
+    wanted = [
+        "charts_sweeps",
+        *(f"sweeps.{name}" for name in ("launch", "results", "space", "spec", "store", "verdict")),
+    ]
+    names = ", ".join(f"core.{name}" for name in wanted)
+    code = f"import sys, {names}; assert not {{'optuna', 'torch'}} & set(sys.modules)"
+    subprocess.run([sys.executable, "-c", code], cwd=REPOSITORY, check=True)
