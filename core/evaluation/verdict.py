@@ -21,7 +21,7 @@ def verdict(found: Difference, a: str, b: str) -> str:
             f"below about {_points(found.resolution)} would not show in so many images."
         )
     chance = f"95 % interval {points(found.low)} to {points(found.high)}, exact McNemar p {p_in_words(found.p_value)}"
-    counted = f"of {images}, {count(found.only_b)} are right in {b} alone and {count(found.only_a)} in {a} alone"
+    counted = f"of {images}, {b} alone is right on {count(found.only_b)} and {a} alone on {count(found.only_a)}"
     if found.is_certain:
         better, worse = (b, a) if found.difference > 0 else (a, b)
         ends = sorted(abs(end) for end in (found.low, found.high))

@@ -66,10 +66,11 @@ def choose_runs(workspace: Workspace, table: pd.DataFrame) -> list[Chosen]:
             keys.write(parameter, None)
 
     titles = run_titles(table)
+    letters = dict(zip(wanted, string.ascii_uppercase, strict=False))
     st.multiselect(
         "Runs",
         listed["id"].tolist(),
-        format_func=titles,
+        format_func=lambda one: f"{letters[one]}: {titles(one)}" if one in letters else titles(one),
         key=_WIDGET,
         on_change=picked,
         max_selections=MOST,
@@ -78,10 +79,7 @@ def choose_runs(workspace: Workspace, table: pd.DataFrame) -> list[Chosen]:
     )
     st.session_state[_REMEMBERED] = wanted
     rows = table.set_index("id", drop=False)
-    return [
-        Chosen(letter, titles(one), open_run(workspace, one), rows.loc[one])
-        for letter, one in zip(string.ascii_uppercase, wanted, strict=False)
-    ]
+    return [Chosen(letter, titles(one), open_run(workspace, one), rows.loc[one]) for one, letter in letters.items()]
 
 
 def run_titles(table: pd.DataFrame) -> Callable[[str], str]:
