@@ -10,21 +10,40 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
+import statistics
 import sys
+import tempfile
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(REPOSITORY))
 
+from core.config import build_config  # noqa: E402
+from core.data.leaks import Leaks  # noqa: E402
+from core.evaluation.evaluate import write_report  # noqa: E402
 from core.evaluation.metrics import confusion  # noqa: E402
-from core.evaluation.predictions import PROBABILITY_FLOOR  # noqa: E402
+from core.evaluation.predictions import (  # noqa: E402
+    PREDICTIONS,
+    PROBABILITY_FLOOR,
+    prediction_table,
+    read_probabilities,
+    write_predictions,
+)
 from core.evaluation.scores import Figures, measure  # noqa: E402
+from core.inference.bundle import write_bundle  # noqa: E402
+from core.preprocess import PreprocessSpec  # noqa: E402
+from core.runs.store import REPORT, Run, create_run  # noqa: E402
+from core.workspace import Workspace  # noqa: E402
 
+VIEWS = ("Numbers", "Confusion", "Classes", "ROC and precision", "Mistakes", "When to trust it")
+NUM_RERUNS = 5
 NUM_TABLES = 2000
 TRUTH_IMAGES, TRUTH_PARTS = 1_000_000, 10  # drawn to know the truth by
 
@@ -100,6 +119,74 @@ def measure_coverage(num_tables: int) -> None:
         say("coverage of 95 % intervals", classes=num_classes, images=num_images, tables=num_tables, s=seconds, **found)
 
 
+def made_up_run(workspace: Workspace, num_classes: int, num_test: int, num_val: int = 0, seed: int = 0) -> Run:
+    """A run whose model is made up: its predictions and a bundle without a network, not evaluated yet."""
+    classes = [f"class {place:03d}" for place in range(num_classes)]
+    drawn = flawed_model(num_classes)(np.random.default_rng(seed), num_test + num_val)
+    total = num_test + num_val
+    rows = pd.DataFrame(
+        {
+            "path": [f"{number:06d}.png" for number in range(total)],
+            "split": ["test"] * num_test + ["val"] * num_val,
+            "label": np.array(classes, object)[drawn.true],
+            "content_hash": [f"{number:016x}" for number in range(total)],
+            "error": None,
+            "width": 32,
+            "height": 32,
+        }
+    )
+    run = create_run(workspace, build_config({"data.dataset": "made-up"}), rows, {"leaks": asdict(Leaks())})
+    spec = PreprocessSpec(32, "squash", "bilinear", (0.5, 0.5, 0.5), (0.5, 0.5, 0.5))
+    write_bundle(run.bundle, {"nothing": np.zeros(1, np.float32)}, "small_cnn", classes, spec, {})
+    logits = np.log(np.maximum(drawn.probabilities, 1e-30)).astype(np.float32)
+    write_predictions(run.folder, prediction_table(rows, logits, classes))
+    return run
+
+
+def measure_speed() -> None:
+    """From predictions in memory to the report on disk, then the page."""
+    with tempfile.TemporaryDirectory(prefix="darkroom-benchmark-") as place:
+        os.environ["DARKROOM_HOME"] = str(Path(place) / "home")
+        workspace = Workspace(Path(place) / "home")
+        for num_classes, num_test in ((10, 10_000), (1000, 50_000)):
+            what: dict[str, float | str] = {"classes": num_classes, "test_images": num_test}
+            run = made_up_run(workspace, num_classes, num_test, num_test // 5)
+            time_report(run, what)
+            draw_views(run, what)
+
+
+def time_report(run: Run, what: dict[str, float | str]) -> None:
+    """The table written and read, and everything that is worked out from it."""
+    table = pd.read_parquet(run.folder / PREDICTIONS)
+    writing_s = timed(lambda: write_predictions(run.folder, table))
+    reading_s = timed(lambda: read_probabilities(run.folder))
+    num_bytes = (run.folder / PREDICTIONS).stat().st_size
+    say("predictions", **what, write_s=writing_s, read_probabilities_s=reading_s, megabytes=num_bytes / 1e6)
+    report_s = timed(lambda: write_report(run, table, []))
+    say("report", **what, s=report_s, megabytes=(run.folder / REPORT).stat().st_size / 1e6)
+
+
+def draw_views(run: Run, what: dict[str, float | str]) -> None:
+    """Every view of the page that needs no images, first drawn and drawn again."""
+    from streamlit.testing.v1 import AppTest
+
+    app = AppTest.from_file(str(REPOSITORY / "pages" / "_shell" / "main.py"), default_timeout=300).run()
+    for view in VIEWS:
+        app.switch_page("../evaluate.py")
+        app.query_params["run"], app.query_params["view"] = run.id, view
+        first = timed(app.run)
+        assert not app.exception, app.exception
+        times = [timed(app.run) for _ in range(NUM_RERUNS)]
+        say(f"view {view}", **what, first_s=first, again_median_s=statistics.median(times), again_worst_s=max(times))
+
+
+def timed(work: Callable[[], object]) -> float:
+    """Seconds."""
+    began = time.perf_counter()
+    work()
+    return time.perf_counter() - began
+
+
 def say(what: str, **figures: float | str) -> None:
     """One line of JSON."""
     rounded = {name: round(value, 4) if isinstance(value, float) else value for name, value in figures.items()}
@@ -112,7 +199,10 @@ def main() -> None:
     parser.add_argument("what", choices=["coverage", "speed"])
     parser.add_argument("--tables", type=int, default=NUM_TABLES)
     options = parser.parse_args()
-    measure_coverage(options.tables)
+    if options.what == "coverage":
+        measure_coverage(options.tables)
+    else:
+        measure_speed()
 
 
 if __name__ == "__main__":

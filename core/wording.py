@@ -18,7 +18,12 @@ def percent_interval(share: float | None, low: float | None, high: float | None)
     """A share with its interval, all 0..1: `97.3 % (95.1-98.8)`."""
     if not (_known(low) and _known(high)):
         return percent(share)
-    return f"{percent(share)} ({low * 100:.1f}-{high * 100:.1f})"
+    return f"{percent(share)} ({interval(low, high)})"
+
+
+def interval(low: float | None, high: float | None) -> str:
+    """Two shares 0..1 as the ends of an interval in percent: `95.1-98.8`."""
+    return f"{low * 100:.1f}-{high * 100:.1f}" if _known(low) and _known(high) else UNKNOWN
 
 
 def count(number: int | None, noun: str = "", plural: str = "") -> str:

@@ -11,15 +11,30 @@ from core.runs.store import list_runs
 from core.wording import count, percent, percent_interval
 from core.workspace import Workspace
 from pages._components import keys, readers
-from pages._components.evaluate import classes, confusion, curves, mistakes, robustness, saliency, slices, trust
+from pages._components.evaluate import (
+    classes,
+    confusion,
+    curves,
+    mistakes,
+    numbers,
+    ranking,
+    robustness,
+    saliency,
+    slices,
+    trust,
+    two_classes,
+)
 from pages._components.evaluate.view import View
 from pages._components.labels import run_labels
 from pages._components.provenance import provenance
 from pages._components.text import escape
 
 VIEWS = [
+    View("Numbers", numbers.draw),
     View("Confusion", confusion.draw),
     View("Classes", classes.draw),
+    View("ROC and precision", ranking.draw),
+    View("Threshold", two_classes.draw, two_classes.fits),
     View("Mistakes", mistakes.draw),
     View("Training curves", curves.draw),
     View("When to trust it", trust.draw),
@@ -54,7 +69,7 @@ with st.sidebar:
     st.page_link(keys.CLASSIFY, label="Classify with it", icon=":material/image_search:", query_params=query)
     st.page_link(keys.TRAIN, label="Its training", icon=":material/model_training:", query_params=query)
 run = next(one for one in runs if one.id == chosen)
-report = run.report() or {}
+report = readers.report(run)
 st.markdown(escape(report["headline"]))
 _headline(report)
 provenance(run, report)

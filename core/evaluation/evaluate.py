@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from core.data.leaks import count_leaks
 from core.data.manifest import usable
@@ -65,21 +66,29 @@ def evaluate_run(
     if not root.is_dir():
         raise DarkroomError(f"The dataset's folder {root} is no longer there.", "Put it back and evaluate again.")
     classifier = open_classifier(run.bundle, "torch" if bundle.onnx is None else "onnx")
-    manifest = run.manifest()
     known = _confirmed(classifier, root, known_logits or {})
     noting = Noting(classifier)
-    predictions, skipped = predict_manifest(noting, root, usable(manifest), on_progress=on_progress, known=known)
+    predictions, skipped = predict_manifest(noting, root, usable(run.manifest()), on_progress=on_progress, known=known)
     predictions = with_distances(run, predictions, noting.noted(), known_features or {} if known else {})
     write_predictions(run.folder, predictions)
-    data = run.data()
+    return write_report(run, predictions, skipped)
+
+
+def write_report(run: Run, predictions: pd.DataFrame, skipped: Sequence[tuple[str, str]]) -> dict[str, Any]:
+    """Work everything out from the answers and write `report.json`; `predictions.parquet` is written already.
+
+    Args:
+        predictions: the table of `predict_manifest`, `skipped` its unreadable images.
+    """
+    classes, manifest, data = read_bundle(run.bundle).classes, run.manifest(), run.data()
     leaks = data.get("leaks") or asdict(count_leaks(manifest, run.config.split))
-    report = build_report(predictions, bundle.classes, skipped) | {
+    report = build_report(predictions, classes, skipped) | {
         "leaks": leaks,
         "dataset_fingerprint": data.get("dataset_fingerprint"),
         "num_edits": data.get("num_edits"),
     }
     probabilities = probabilities_of(predictions)
-    evaluated = Evaluated(run, manifest, plain(predictions), probabilities, bundle.classes, report)
+    evaluated = Evaluated(run, manifest, plain(predictions), probabilities, classes, report)
     for name, section in SECTIONS:
         report[name] = section(evaluated)
     write_json(run.folder / REPORT, report)

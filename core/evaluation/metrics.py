@@ -58,6 +58,32 @@ def normalise_rows(counts: np.ndarray) -> np.ndarray:
     return counts / np.maximum(totals, 1)
 
 
+def confused_pairs(counts: np.ndarray, classes: Sequence[str], most: int) -> pd.DataFrame:
+    """The commonest mistakes: true, predicted, images, share (of the true class, 0..1), the commonest first."""
+    wrong = counts.copy()
+    np.fill_diagonal(wrong, 0)
+    true, answered = np.nonzero(wrong)
+    images = wrong[true, answered]
+    order = np.argsort(-images, kind="stable")[:most]
+    true, answered, images = true[order], answered[order], images[order]
+    return pd.DataFrame(
+        {
+            "true": [classes[place] for place in true],
+            "predicted": [classes[place] for place in answered],
+            "images": images,
+            "share": images / counts.sum(axis=1)[true],
+        }
+    )
+
+
+def confused_with(counts: np.ndarray, place: int, most: int) -> np.ndarray:
+    """The class at `place` and the at most `most` classes it is mixed up with most often, either way, in that order."""
+    mixed = counts[place] + counts[:, place]
+    mixed[place] = 0
+    others = np.argsort(-mixed, kind="stable")[:most]
+    return np.concatenate([[place], others[mixed[others] > 0]])
+
+
 def per_class(labels: Sequence[str], predicted: Sequence[str], classes: Sequence[str]) -> pd.DataFrame:
     """Precision, recall and F1 (each 0..1) and three counts a class, in the order of `classes`.
 

@@ -168,7 +168,7 @@ def read_probabilities(
     path = run_folder / PREDICTIONS
     wanted = np.ones(len(frame), bool) if split is None else (frame["split"] == split).to_numpy()
     try:
-        names = [name for name in pq.read_schema(path).names if name.startswith(_PREFIX)]
+        names = _class_columns(path)
         if classes is not None:
             names = [probability_column(name) for name in classes]
         matrix = np.empty((int(wanted.sum()), len(names)))
@@ -179,6 +179,15 @@ def read_probabilities(
     except (OSError, ValueError) as error:
         raise DarkroomError(f"{path} is damaged ({error}).", "Evaluate the run again.") from error
     return frame[wanted].reset_index(drop=True), matrix
+
+
+def class_names(run_folder: Path) -> list[str]:
+    """The classes that the run's table has probabilities of, in their order."""
+    return [name.removeprefix(_PREFIX) for name in _class_columns(run_folder / PREDICTIONS)]
+
+
+def _class_columns(path: Path) -> list[str]:
+    return [name for name in pq.read_schema(path).names if name.startswith(_PREFIX)]
 
 
 def probabilities_of(predictions: pd.DataFrame) -> np.ndarray:

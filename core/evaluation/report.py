@@ -10,7 +10,7 @@ import pandas as pd
 
 from core.evaluation.metrics import confusion, macro_f1, per_class, wilson_interval
 from core.evaluation.predictions import probabilities_of
-from core.evaluation.scores import class_intervals, measure
+from core.evaluation.scores import class_areas, class_intervals, measure
 from core.wording import count, percent, percent_interval
 
 
@@ -29,7 +29,8 @@ def build_report(
         Wilson; num_test, num_val, test_errors: images; test_loss, val_loss: mean, nats; macro_f1: over classes
         that have test images; majority_class, majority_baseline: the test split's commonest class and the
         accuracy of always answering it; per_class: rows of label, precision, recall, f1, support, answers, hits and
-        `<figure>_low`, `<figure>_high`, see `core.evaluation.scores.class_intervals`; metrics: every figure of the
+        `<figure>_low`, `<figure>_high`, see `core.evaluation.scores.class_intervals`, and the columns of
+        `class_areas` there; metrics: every figure of the
         test split with its interval and baselines, see `core.evaluation.scores.measure`; confusion: counts, rows true,
         columns predicted, in the order of classes; classes; skipped: rows of path, error.
     """
@@ -41,6 +42,8 @@ def build_report(
     num_right = int((test["label"] == test["predicted"]).sum())
     majority = table.loc[table["support"].idxmax()] if len(test) else None
     probabilities = probabilities_of(test)
+    if probabilities.size:
+        table = pd.concat([table, class_areas(labels, probabilities, classes)], axis=1)
     figures = measure(
         labels,
         answers,

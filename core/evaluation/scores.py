@@ -17,8 +17,11 @@ from core.evaluation.intervals import (
     score_interval,
 )
 from core.evaluation.metrics import brier_terms, class_ids, count_scores, ranks, wilson_ends
+from core.evaluation.roc import one_vs_rest
+from core.wording import UNKNOWN, count, percent, percent_interval, significant
 
 CALIBRATION_BINS = 15
+THRESHOLDS = np.arange(1, 100) / 100  # that a slider offers for two classes
 TOP = (2, 3, 5)  # among so many likeliest classes; only where there are more classes than that
 _SIGNED = ("kappa", "mcc")  # from -1
 _SHARES = ("accuracy", "weighted_recall")  # of the images: their bootstrap is known without drawing
@@ -26,6 +29,44 @@ _MEANS = ("balanced_accuracy", "macro_precision", "macro_recall", "macro_f1")
 _ROWS_AT_ONCE = 4096
 
 Figures = dict[str, dict[str, float | None]]
+
+# As pages and reports call them, with one sentence each, in the order to show them.
+TITLES = {
+    "accuracy": ("Accuracy", "The share of test images answered rightly."),
+    "balanced_accuracy": ("Balanced accuracy", "The mean of the classes' recalls: every class counts the same."),
+    "macro_precision": ("Precision, macro", "How often an answer is right, every class counting the same."),
+    "macro_recall": ("Recall, macro", "How much of a class is found, every class counting the same."),
+    "macro_f1": ("F1, macro", "The harmonic mean of precision and recall, every class counting the same."),
+    "weighted_precision": ("Precision, weighted", "How often an answer is right, each class counting by its images."),
+    "weighted_recall": ("Recall, weighted", "How much of a class is found, by its images: the same as accuracy."),
+    "weighted_f1": ("F1, weighted", "The harmonic mean of precision and recall, each class counting by its images."),
+    **{f"top_{k}_accuracy": (f"Top-{k} accuracy", f"The true class is among the {k} likeliest answers.") for k in TOP},
+    "kappa": ("Cohen's kappa", "Agreement beyond what these answers at random would have: 0 none, 1 full."),
+    "mcc": ("Matthews correlation", "Correlation of answers and truth: 0 none, 1 full; holds for uneven classes."),
+    "log_loss": ("Log-loss", "Mean -ln of the true class's probability, in nats: low is good, and 0 the best."),
+    "brier": ("Brier score", "Mean squared distance of probabilities from the truth: 0 is the best, 2 the worst."),
+    "ece": ("Calibration error (ECE)", "The mean gap between confidence and accuracy, in 15 bins: 0 is the best."),
+}
+_IN_PERCENT = {*TITLES} - {"kappa", "mcc", "log_loss", "brier"}
+
+
+def score_table(figures: Figures) -> pd.DataFrame:
+    """The figures of `measure` to look at, in the order of `TITLES`.
+
+    Returns:
+        name, title, meaning; value, low, high, majority, chance as numbers; shown (`97.3 % (95.1-98.8)`),
+        shown_majority and shown_chance as text; is_share (0..1, larger is better).
+    """
+    rows = []
+    for name in TITLES:
+        if name in figures:
+            row = figures[name]
+            texts = {f"shown_{which}": _shown(name, row[which]) for which in ("majority", "chance")}
+            is_share = name in _IN_PERCENT and name != "ece"
+            title, meaning = TITLES[name]
+            words = {"name": name, "title": title, "meaning": meaning, "shown": _with_interval(name, row)}
+            rows.append(words | row | texts | {"is_share": is_share})
+    return pd.DataFrame(rows)
 
 
 def measure(
@@ -107,6 +148,56 @@ def calibration_error(confidence: np.ndarray, right: np.ndarray, bins: int = CAL
     """
     place = np.clip(np.ceil(confidence * bins).astype(int) - 1, 0, bins - 1)
     return float(np.abs(np.bincount(place, confidence - right, bins)).sum() / len(confidence))
+
+
+def class_areas(labels: Sequence[str], probabilities: np.ndarray, classes: Sequence[str]) -> pd.DataFrame:
+    """The areas below each class's curves, see `core.evaluation.roc.Curves`; NaN where a class has none.
+
+    Args:
+        probabilities: (N, C), in the order of `classes`.
+
+    Returns:
+        auc, auc_low, auc_high, average_precision, one row a class.
+    """
+    targets = class_ids(labels, classes)
+    names = ["auc", "auc_low", "auc_high", "average_precision"]
+    rows = []
+    for place in range(len(classes)):
+        curves = one_vs_rest(np.ascontiguousarray(probabilities[:, place]), targets == place)
+        rows.append([getattr(curves, name) if curves else math.nan for name in names])
+    return pd.DataFrame(rows, columns=names)
+
+
+def error_rates(row: pd.Series, positive: str, other: str) -> dict[str, dict[str, Any]]:
+    """Both kinds of error at a threshold, by what to call them.
+
+    Args:
+        row: of `core.evaluation.roc.threshold_costs`.
+
+    Returns:
+        For each: of, such as `3 of 40`; share, its share of the class and that share's 95 % interval.
+    """
+    found = {}
+    for title, errors, right in (
+        (f"Missed {positive}", row["missed"], row["hits"]),
+        (f"{other} taken for {positive}", row["alarms"], row["refused"]),
+    ):
+        total = int(errors + right)
+        share = (errors / total, *_share_interval(errors / total, total)) if total else (None, None, None)
+        found[title] = {"of": f"{count(int(errors))} of {count(total)}", "share": share}
+    return found
+
+
+def _shown(name: str, figure: float | None) -> str:
+    return percent(figure) if name in _IN_PERCENT else significant(figure)
+
+
+def _with_interval(name: str, row: dict[str, float | None]) -> str:
+    if name in _IN_PERCENT:
+        return percent_interval(row["value"], row["low"], row["high"])
+    if row["value"] is None:
+        return UNKNOWN
+    return f"{significant(row['value'])} ({significant(row['low'])} to {significant(row['high'])})"
 
 
 def _of_probabilities(probabilities: np.ndarray, targets: np.ndarray, shares: np.ndarray) -> Figures:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 import pandas as pd
@@ -18,9 +18,11 @@ from core.data.manifest import MANIFEST as DATASET_MANIFEST
 from core.data.splits import SPLITS, Division, Leaks, assign_splits, class_table, divide
 from core.errors import InputError
 from core.evaluation.abstention import coverage_curve, read_answers
-from core.evaluation.predictions import PREDICTIONS, read_predictions
+from core.evaluation.calibration import rescaled
+from core.evaluation.predictions import PREDICTIONS, class_names, read_predictions, read_probabilities
+from core.evaluation.roc import Curves, one_vs_rest
 from core.evaluation.slices import joined
-from core.inference.bundle import META, ONNX
+from core.inference.bundle import META, ONNX, read_bundle
 from core.inference.classifier import Classifier, open_classifier
 from core.runs.devices import training_device
 from core.runs.store import MANIFEST, REPORT, Run
@@ -129,6 +131,30 @@ def answers(run: Run, temperature: float) -> dict[str, tuple[np.ndarray, np.ndar
 def coverage(run: Run, temperature: float) -> list[dict[str, float]]:
     """`abstention.coverage_curve` of the run's test images."""
     return _coverage(str(run.folder), _changed(run.folder / PREDICTIONS), temperature)
+
+
+def report(run: Run) -> dict[str, Any]:
+    """The run's report; of a thousand classes it takes a tenth of a second to read."""
+    return _report(str(run.folder), _changed(run.folder / REPORT), run)
+
+
+def confusion(run: Run) -> np.ndarray:
+    """The report's confusion matrix, (C, C)."""
+    return _confusion(str(run.folder), _changed(run.folder / REPORT), run)
+
+
+def class_curves(run: Run, label: str) -> Curves | None:
+    """ROC and precision-recall curves of a class on the test images; None where there are none."""
+    return _class_curves(str(run.folder), _changed(run.folder / PREDICTIONS), label)
+
+
+def two_class_scores(run: Run, positive: str) -> dict[str, tuple[np.ndarray, np.ndarray]] | None:
+    """Of a run with two classes: for `val` and `test`, the probability of `positive` with the run's temperature, and
+    whether each image is of that class."""
+    if not _changed(run.folder / PREDICTIONS):
+        return None
+    temperature = read_bundle(run.bundle).temperature
+    return _two_class_scores(str(run.folder), _changed(run.folder / PREDICTIONS), positive, temperature)
 
 
 def classifier(run: Run) -> Classifier:
@@ -272,6 +298,36 @@ def _coverage(folder: str, changed: int, temperature: float) -> list[dict[str, f
 def _test_rows(folder: str, changed: int, _run: Run) -> pd.DataFrame | None:
     answers = predictions(_run)
     return None if answers is None else joined(answers, run_rows(_run))
+
+
+@st.cache_resource(max_entries=8, show_spinner=False)
+def _report(folder: str, changed: int, _run: Run) -> dict[str, Any]:
+    return _run.report() or {}
+
+
+@st.cache_resource(max_entries=8, show_spinner=False)
+def _confusion(folder: str, changed: int, _run: Run) -> np.ndarray:
+    return np.asarray(report(_run)["confusion"])
+
+
+@st.cache_resource(max_entries=64, show_spinner="Drawing curves")
+def _class_curves(folder: str, changed: int, label: str) -> Curves | None:
+    read = read_probabilities(Path(folder), "test", [label])
+    return None if read is None else one_vs_rest(read[1][:, 0], (read[0]["label"] == label).to_numpy())
+
+
+@st.cache_resource(max_entries=8, show_spinner=False)
+def _two_class_scores(
+    folder: str, changed: int, positive: str, temperature: float
+) -> dict[str, tuple[np.ndarray, np.ndarray]] | None:
+    read = read_probabilities(Path(folder), None)
+    if read is None:
+        return None
+    frame, probabilities = read
+    place = class_names(Path(folder)).index(positive)
+    scores = rescaled(probabilities, temperature)[:, place]
+    of_class = (frame["label"] == positive).to_numpy()
+    return {split: (scores[which], of_class[which]) for split in ("val", "test") for which in [frame["split"] == split]}
 
 
 @st.cache_resource(max_entries=4, show_spinner="Loading the model")

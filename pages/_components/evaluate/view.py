@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
+import streamlit as st
+
 from core.runs.store import Run
 
 Report = dict[str, Any]
@@ -27,3 +29,9 @@ class View(NamedTuple):
     title: str
     draw: Callable[[Run, Report], None]
     fits: Callable[[Report], bool] = always
+
+
+def evaluate_again(run: Run, missing: str) -> None:
+    """Say that the report is too old for this view, and how to renew it."""
+    st.info(f"This run was evaluated by an earlier version of Darkroom, without {missing}. Evaluate it again:")
+    st.code(f"python -m core evaluate {run.id}", language="bash")
