@@ -46,14 +46,6 @@ def act(workspace: Workspace, selected: list[str]) -> None:
         adding, removing = asked(_TAG), asked(_UNTAG)
         if adding or removing:
             _tag(workspace, selected, adding)
-        if asked(_UNDO):
-            back = restore_runs(workspace, st.session_state.pop(_UNDO))
-            st.toast(f"{count(len(back), 'run')} brought back.", icon=":material/undo:")
-            st.rerun()
-        if asked(_REMOVE):
-            gone = purge(workspace, 0)
-            st.toast(f"{count(gone, 'run')} removed for good.", icon=":material/delete_forever:")
-            st.rerun()
 
 
 def draw_actions(table: pd.DataFrame, selected: list[str]) -> None:
@@ -113,6 +105,14 @@ def draw_actions(table: pd.DataFrame, selected: list[str]) -> None:
 def draw_trash(workspace: Workspace) -> None:
     """What was deleted a short while ago, and the way back."""
     with guarded():
+        if asked(_UNDO):
+            back = restore_runs(workspace, st.session_state.pop(_UNDO))
+            st.toast(f"{count(len(back), 'run')} brought back.", icon=":material/undo:")
+            st.rerun()
+        if asked(_REMOVE):
+            gone = purge(workspace, 0)
+            st.toast(f"{count(gone, 'run')} removed for good.", icon=":material/delete_forever:")
+            st.rerun()
         purge(workspace)
     batches = [list(batch) for _, batch in groupby(deleted_runs(workspace), lambda entry: entry.deleted)]
     for number, batch in enumerate(batches[:_BATCHES]):
