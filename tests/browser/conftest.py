@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,8 +11,10 @@ from typing import TYPE_CHECKING
 import pytest
 
 from core.config import PRESETS, build_config
-from core.runs.store import Run
+from core.data.datasets import ensure_builtin
+from core.runs.store import Run, list_runs, open_run
 from core.workspace import Workspace
+from tests.conftest import made_once
 from tests.running import know_size
 
 if TYPE_CHECKING:  # imported where used: without Playwright there are no such tests, but pytest still reads this file
@@ -109,8 +112,12 @@ def server(home: Path) -> Iterator[Server]:
 
 
 @pytest.fixture(scope="session")
-def digits_run(home: Path) -> Run:
+def digits_run(home: Path, tmp_path_factory: pytest.TempPathFactory) -> Run:
     """A small network trained on Digits by the command line, finished and evaluated."""
     from tests.browser.dashboard import train
 
-    return train(home, "digits", epochs=4)
+    made = made_once(tmp_path_factory, "digits", lambda folder: train(folder / "home", "digits", epochs=4))
+    (run,) = list_runs(Workspace(made / "home"))
+    ensure_builtin(Workspace(home))
+    shutil.copytree(run.folder, Workspace(home).run(run.id))
+    return open_run(Workspace(home), run.id)

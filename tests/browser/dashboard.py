@@ -18,11 +18,14 @@ from urllib.parse import parse_qs, urlencode, urlsplit
 
 import pytest
 
-from core.config import PRESETS
+from core import jobs
+from core.config import PRESETS, build_config
+from core.data.splits import divide
 from core.jobs import ProcessIdentity
+from core.runs.launch import start_run
 from core.runs.store import Run, list_runs, open_run
 from core.workspace import REPOSITORY, Workspace
-from tests.running import free_port
+from tests.running import free_port, launch_forked
 from tests.waiting import wait_until
 
 if os.environ.get("DARKROOM_REQUIRE_BROWSER") != "1":  # else the import below fails, and so does whoever imports this
@@ -34,7 +37,10 @@ HEADINGS = {
     "overview": "What is in this workspace?",
     "explore": "What is in this dataset?",
     "train": "How does training go?",
+    "runs": "Which runs are there, and what became of them?",
+    "sweeps": "Which settings are best?",
     "evaluate": "How good is this model?",
+    "compare": "Which run is better?",
     "classify": "What is in this image?",
 }
 ARTIFACTS = REPOSITORY / "tests" / "artifacts"
@@ -74,6 +80,15 @@ def train(home: Path, dataset: str, epochs: int) -> Run:
     done = subprocess.run(command, cwd=REPOSITORY, env=env, capture_output=True, text=True, timeout=RUN_S)
     assert done.returncode == 0, done.stderr
     return open_run(Workspace(home), json.loads(done.stdout.splitlines()[-1])["run"])
+
+
+def begin(home: Path, dataset: str, epochs: int) -> Run:
+    """Start training from scratch as the form does, in a fork; see `launch_forked`."""
+    config = build_config({"data.dataset": dataset, "optim.epochs": epochs, "stop.patience": 0}, "from-scratch")
+    division = divide(Workspace(home), config)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(jobs, "launch", launch_forked)
+        return start_run(Workspace(home), config, division.manifest, division.about())
 
 
 def worker(run: Run) -> ProcessIdentity:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from core.config import build_config
 from core.data.datasets import list_datasets
 from core.workspace import Workspace
 from tests.browser.conftest import Visit
-from tests.browser.dashboard import Server, Visitor, expect, train
+from tests.browser.dashboard import Server, Visitor, begin, expect
 from tests.conftest import ImageFolder
+from tests.running import know_size
+from tests.waiting import wait_until
 
 CLASSES = [
     "<script>alert(1)<script>",  # a slash cannot be in the name of a folder
@@ -47,13 +50,17 @@ def test_names_like_markup_are_shown_as_text(server: Server, visit: Visit, image
         visitor.photograph(f"names-explore-{view.split()[0].lower()}")
 
     dataset = next(one for one in list_datasets(Workspace(server.home)) if one.name == FOLDER)
-    run = train(server.home, dataset.id, epochs=1)
+    know_size(Workspace(server.home), build_config({}), len(CLASSES))  # else a process counts while pages are drawn
+    run = begin(server.home, dataset.id, epochs=1)
+    wait_until(lambda: run.status.ended, "the run to end")
+    assert run.status.state == "finished", run.log_tail()
     for page in ("overview", "train", "evaluate"):
         visitor.open(page, run=run.id, dataset=dataset.id)
         _nothing_came_alive(visitor)
         visitor.photograph(f"names-{page}")
+    visitor.pick("Confusion")
     expect(visitor.tab.locator(".st-key-confusion th.row")).to_have_text(sorted(CLASSES))
-    for view in ("Classes", "Mistakes", "Training curves"):
+    for view in ("Classes", "ROC and precision", "Mistakes", "Training curves"):
         visitor.pick(view)
         _nothing_came_alive(visitor)
         visitor.photograph(f"names-evaluate-{view.split()[0].lower()}")

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.browser.conftest import Visit
-from tests.browser.dashboard import RUN_S, Server, end_runs, expect, serving, worker
+from tests.browser.dashboard import RUN_S, Server, begin, end_runs, expect, serving, worker
 from tests.waiting import wait_until
 
 UNTIL_STOPPED = 500  # epochs, more than any test waits for
@@ -24,35 +24,43 @@ def ended(home: Path) -> Iterator[None]:
     end_runs(home)
 
 
-def test_a_run_started_in_the_form_is_watched_to_its_end(server: Server, visit: Visit) -> None:
-    visitor = visit(server)
-    run = visitor.starts_training(epochs=5)
-    wait_until(lambda: len(run.metrics()) > 0, "an epoch")
-    os.kill(worker(run).pid, signal.SIGSTOP)  # for the picture: an epoch takes less than a drawing of the page
-    expect(visitor.figure("Epoch")).to_have_text(re.compile("^[1-5] of 5$"))
-    visitor.photographs("train-live")
-    os.kill(worker(run).pid, signal.SIGCONT)
-    visitor.sees("finished", RUN_S)
-    visitor.tab.get_by_role("link", name="Evaluate it").click()
-    visitor.arrives("evaluate")
-    report = run.report()
-    assert report is not None and report["test_accuracy"] > 0.9
-    visitor.sees(report["headline"])
-    visitor.finds_no_fault()
+def test_a_run_started_in_the_form_outlives_the_server_and_is_watched_to_its_end(home: Path, visit: Visit) -> None:
+    with serving(home) as first:
+        visitor = visit(first)
+        run = visitor.starts_training(epochs=5)
+        wait_until(lambda: len(run.metrics()) > 0, "an epoch")
+        process = worker(run)
+        os.kill(process.pid, signal.SIGSTOP)  # an epoch takes less than a drawing of the page, and a restart much more
+        expect(visitor.figure("Epoch")).to_have_text(re.compile("^[1-5] of 5$"))
+        visitor.photographs("train-live")
+        visitor.tab.reload()
+        visitor.arrives("train")
+        expect(visitor.figure("Epoch")).to_have_text(re.compile("^[1-5] of 5$"))
+    assert first.process.poll() is not None and process.is_alive()
+    with serving(home) as second:
+        visitor = visit(second)
+        visitor.open("train", run=run.id)
+        visitor.sees("is paused")
+        os.kill(process.pid, signal.SIGCONT)
+        visitor.sees("finished", RUN_S)
+        assert worker(run) == process
+        visitor.tab.get_by_role("link", name="Evaluate it").click()
+        visitor.arrives("evaluate")
+        report = run.report()
+        assert report is not None and report["test_accuracy"] > 0.9
+        visitor.sees(report["headline"])
+        visitor.finds_no_fault()
 
 
 def test_a_run_is_found_again_and_stopped(server: Server, visit: Visit) -> None:
+    run = begin(server.home, "digits", UNTIL_STOPPED)
     visitor = visit(server)
-    run = visitor.starts_training(UNTIL_STOPPED)
+    visitor.open("train", run=run.id)
     epoch, step = visitor.figure("Epoch"), visitor.figure("Step")
     expect(epoch).to_contain_text(f"of {UNTIL_STOPPED}")
     expect(step).not_to_have_text(step.inner_text())
     seen = epoch.inner_text()
-    expect(epoch).not_to_have_text(seen)
     wait_until(lambda: int(epoch.inner_text().split()[0]) > int(seen.split()[0]), "a later epoch")
-    visitor.tab.reload()
-    visitor.arrives("train")
-    expect(epoch).to_contain_text(f"of {UNTIL_STOPPED}")
     second = visit(server)
     second.open("train")
     expect(second.figure("Epoch")).to_contain_text(f"of {UNTIL_STOPPED}")
@@ -73,12 +81,12 @@ def test_a_run_is_found_again_and_stopped(server: Server, visit: Visit) -> None:
     expect(second.figure("Epoch")).to_contain_text(f"of {UNTIL_STOPPED}")
     epochs = [row["epoch"] for row in run.metrics()]
     assert epochs == list(range(1, len(epochs) + 1))
-    os.kill(worker(run).pid, signal.SIGKILL)
 
 
 def test_a_killed_worker_is_called_lost_and_can_be_resumed(server: Server, visit: Visit) -> None:
+    run = begin(server.home, "digits", UNTIL_STOPPED)
     visitor = visit(server)
-    run = visitor.starts_training(UNTIL_STOPPED)
+    visitor.open("train", run=run.id)
     expect(visitor.figure("Epoch")).to_contain_text(f"of {UNTIL_STOPPED}")
     os.kill(worker(run).pid, signal.SIGKILL)
     visitor.sees("ended without a word")
@@ -89,20 +97,3 @@ def test_a_killed_worker_is_called_lost_and_can_be_resumed(server: Server, visit
     expect(visitor.figure("Epoch")).to_contain_text(f"of {UNTIL_STOPPED}")
     os.kill(worker(run).pid, signal.SIGKILL)
     visitor.sees("ended without a word")
-
-
-def test_a_run_outlives_the_server_that_started_it(home: Path, visit: Visit) -> None:
-    with serving(home) as first:
-        visitor = visit(first)
-        run = visitor.starts_training(epochs=3)
-        expect(visitor.figure("Epoch")).to_contain_text("of 3")
-        process = worker(run)
-        os.kill(process.pid, signal.SIGSTOP)  # paused, so that on a fast machine too it is not done before the restart
-    assert first.process.poll() is not None and process.is_alive()
-    with serving(home) as second:
-        visitor = visit(second)
-        visitor.open("train", run=run.id)
-        visitor.sees("running")
-        os.kill(process.pid, signal.SIGCONT)
-        visitor.sees("finished", RUN_S)
-        assert worker(run) == process and run.report() is not None
