@@ -94,7 +94,7 @@ def usual(knob: Knob, value: Any) -> Dimension:
     if knob.choices or knob.offered:
         return Choices(values=knob.choices or (value,))
     factor = 10.0 if knob.kind is float else 2.0
-    low, high = value / factor, value * factor
+    low, high = (float(f"{end:.6g}") for end in (value / factor, value * factor))
     if not value:
         low, high = knob.low or 0.0, min(1.0, knob.high if knob.high is not None else 1.0)
     low = max(low, knob.low if knob.low is not None else low)
