@@ -72,6 +72,9 @@ def curves_chart(
         drawn = smoothed(values, weight) if weight else values
         figure.add_trace(go.Scatter(y=drawn, line=line, hovertemplate=hover, **shared))
     figure.update_layout(hovermode="x unified", showlegend=True)
+    if by == "epoch":
+        longest = max(map(len, histories.values()), default=0)
+        figure.update_xaxes(tickformat="d", **({"dtick": 1} if longest <= 10 else {}))
     return figure
 
 

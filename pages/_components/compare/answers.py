@@ -85,7 +85,7 @@ def _figures(chosen: Sequence[Chosen]) -> None:
     with st.container(horizontal=True, key="compared-links"):
         for one in chosen:
             query = {keys.RUN: one.run.id}
-            st.page_link(keys.TRAIN, label=f"Open {one.letter}", icon=":material/open_in_new:", query_params=query)
+            st.page_link(keys.RUNS, label=f"Open {one.letter}", icon=":material/open_in_new:", query_params=query)
 
 
 def _differences(table: pd.DataFrame, reference: Chosen) -> None:

@@ -11,6 +11,7 @@ from core import charts_compare
 from core.data import thumbnails
 from core.evaluation.comparison import Way, flips
 from core.evaluation.pairing import Pairing
+from core.evaluation.verdict import p_in_words
 from core.runs.store import Run
 from core.wording import count, percent
 from pages._components import keys, readers
@@ -45,11 +46,12 @@ def draw_classes(chosen: Sequence[Chosen]) -> None:
         "high": st.column_config.NumberColumn("to", format="%+.1f"),
         "only_a": st.column_config.NumberColumn(f"Right in {a.letter} alone"),
         "only_b": st.column_config.NumberColumn(f"Right in {b.letter} alone"),
-        "p_value": st.column_config.NumberColumn(
-            "p", format="%.3g", help="Exact McNemar, corrected for the number of classes in which anything differs."
+        "p_value": st.column_config.TextColumn(
+            "p", help="Exact McNemar, corrected for the number of classes in which anything differs."
         ),
     }
     shown = table.assign(**{name: table[name] * 100 for name in shares}).sort_values("difference", ascending=False)
+    shown["p_value"] = shown["p_value"].map(p_in_words)
     st.dataframe(shown, hide_index=True, column_config=config, key="compared-classes")
 
 
@@ -117,7 +119,7 @@ def _tiles(owner: Run, shown: pd.DataFrame, a: Chosen, b: Chosen) -> list[Tile]:
             id=row.path,
             src=thumbnails.url(dataset_id, row.content_hash),
             alt=f"true {row.label}, {a.letter} says {row.predicted_a}, {b.letter} says {row.predicted_b}: {row.path}",
-            caption=f"{row.label}; {a.letter}: {row.predicted_a}, {percent(row.confidence_a)}",
+            caption=f"true {row.label}; {a.letter}: {row.predicted_a}, {percent(row.confidence_a)}",
             note=f"{b.letter}: {row.predicted_b}, {percent(row.confidence_b)}",
             pixel_art=max(size.width, size.height) < PIXEL_ART_BELOW,
         )
