@@ -11,9 +11,10 @@ import pytest
 import torch
 
 from core.errors import DarkroomError
-from core.inference.bundle import Bundle, read_bundle
+from core.inference.bundle import FAMILIAR, Bundle, note_trust, read_bundle
 from core.inference.classifier import onnx_forward, open_classifier, softmax
 from core.inference.export import add_onnx, load_network, torch_forward
+from core.inference.familiar import Familiar, energy, write_familiar
 from core.inference.parity import compare
 from core.preprocess import read_pixels
 from core.training.backbone.onnx_graph import backbone_graph, join_head
@@ -108,3 +109,73 @@ def test_one_unreadable_image_does_not_disturb_the_others(trained: Trained) -> N
 def test_softmax_by_hand_and_without_overflow() -> None:
     assert softmax(np.array([[0.0, np.log(3.0)]])) == pytest.approx(np.array([[0.25, 0.75]]))
     assert softmax(np.array([[1e4, 0.0]], np.float32)) == pytest.approx(np.array([[1.0, 0.0]]))
+
+
+def test_both_ways_give_what_the_last_layer_is_given(bundle: Bundle, pixels: np.ndarray) -> None:
+    onnx, weights = (open_classifier(bundle.folder, engine).logits_and_features(pixels) for engine in ("onnx", "torch"))
+    assert onnx[1] is not None and weights[1] is not None and onnx[1].shape == (9, 128)
+    assert onnx[1] == pytest.approx(weights[1], abs=1e-4) and onnx[0] == pytest.approx(weights[0], abs=1e-4)
+    last = load_network(bundle).head[-1]
+    with torch.no_grad():
+        assert last(torch.from_numpy(onnx[1])).numpy() == pytest.approx(onnx[0], abs=1e-4)
+
+
+def test_a_description_of_an_earlier_version_is_read(bundle: Bundle) -> None:
+    meta = json.loads((bundle.folder / "model.json").read_text())
+    for name in ("temperature", "abstention_threshold", "abstention_target", "energy_threshold", "distance_threshold"):
+        del meta[name]
+    (bundle.folder / "model.json").write_text(json.dumps(meta))
+    read = read_bundle(bundle.folder)
+    assert (read.temperature, read.abstention_threshold, read.energy_threshold) == (1.0, None, None)
+
+
+def test_what_is_noted_of_trust_stays_and_nothing_else_changes(bundle: Bundle) -> None:
+    before = json.loads((bundle.folder / "model.json").read_text())
+    note_trust(bundle.folder, temperature=1.5, abstention_threshold=0.9)
+    note_trust(bundle.folder, abstention_target=0.01)
+    after = json.loads((bundle.folder / "model.json").read_text())
+    changed = {name: after[name] for name in after if after[name] != before[name]}
+    assert changed == {"temperature": 1.5, "abstention_threshold": 0.9, "abstention_target": 0.01}
+    for wrong in ({"temperature": 0}, {"temperature": None}, {"abstention_threshold": 1.1}, {"energy_threshold": "x"}):
+        with pytest.raises(ValueError, match="is not a"):
+            note_trust(bundle.folder, **wrong)
+    with pytest.raises(ValueError, match="not about trust: classes"):
+        note_trust(bundle.folder, classes=3)
+    (bundle.folder / "model.json").write_text(json.dumps(after | {"temperature": -1}))
+    with pytest.raises(DarkroomError, match="-1 is not a temperature"):
+        read_bundle(bundle.folder)
+
+
+def test_temperature_and_thresholds_are_honoured(bundle: Bundle, trained: Trained, pixels: np.ndarray) -> None:
+    images = sorted(trained.images.rglob("*.png"))[::10]
+    names = [image.name for image in images]
+    plain = open_classifier(bundle.folder)
+    logits = plain.logits(pixels)
+    assert all(answer.accepted and answer.familiar is None for answer in plain.classify(images, names))
+    note_trust(bundle.folder, temperature=4.0)
+    warm = open_classifier(bundle.folder)
+    assert warm.probabilities(pixels) == pytest.approx(softmax(logits / 4), abs=1e-6)
+    answers = warm.classify(images, names)
+    assert [answer.label for answer in answers] == [answer.label for answer in plain.classify(images, names)]
+    confidences = sorted(answer.confidence for answer in answers)
+    note_trust(bundle.folder, abstention_threshold=confidences[4])
+    unsure = open_classifier(bundle.folder).classify(images, names)
+    assert [answer.sure for answer in unsure] == [answer.confidence >= confidences[4] for answer in unsure]
+    assert [answer.accepted for answer in unsure] == [answer.sure for answer in unsure]
+    note_trust(bundle.folder, abstention_threshold=None, energy_threshold=float(np.median(energy(logits))))
+    strange = open_classifier(bundle.folder).classify(images, names)
+    assert [answer.familiar for answer in strange] == (energy(logits) <= np.median(energy(logits))).tolist()
+    assert sum(answer.accepted for answer in strange) == 5
+
+
+def test_features_far_from_those_in_the_bundle_are_strange(bundle: Bundle, pixels: np.ndarray) -> None:
+    _, features = open_classifier(bundle.folder).logits_and_features(pixels)
+    assert features is not None
+    write_familiar(bundle.folder, Familiar(features))
+    note_trust(bundle.folder, distance_threshold=0.1, energy_threshold=-1e9)  # the distance decides where there is one
+    classifier = open_classifier(bundle.folder)
+    assert classifier.are_familiar(np.zeros((9, 3)), features) == [True] * 9
+    assert classifier.are_familiar(np.zeros((9, 3)), -features) == [False] * 9
+    (bundle.folder / FAMILIAR).write_bytes(b"spoiled")
+    with pytest.raises(DarkroomError, match="is damaged"):
+        open_classifier(bundle.folder)
