@@ -89,7 +89,7 @@ def _to_bytes(values: np.ndarray) -> np.ndarray:
 
 
 CORRUPTIONS = (
-    Corruption("blur", "Blur", (0.5, 1, 1.5, 2.5, 4), "radius {} % of the side", _blur),
+    Corruption("blur", "Blur", (1, 1.5, 2, 3, 4.5), "radius {} % of the side", _blur),
     Corruption("noise", "Noise", (0.04, 0.08, 0.12, 0.18, 0.26), "standard deviation {} of the range", _noise),
     Corruption("jpeg", "JPEG compression", (60, 40, 25, 15, 8), "quality {}", _jpeg),
     Corruption("lighter", "Lighter", (0.1, 0.2, 0.3, 0.4, 0.5), "{} of the range added", _lighten),

@@ -79,6 +79,7 @@ def score(
     explained: int,
     saliency: np.ndarray,
     generator: np.random.Generator,
+    moved: int = MOVED,
 ) -> Scores:
     """Hide and show what the map marks, and what it marks when moved elsewhere; `likeness` is left at 0.
 
@@ -86,8 +87,9 @@ def score(
         pixels_HWC: uint8, as the network is given the image before normalising.
         explained: index of the class.
         saliency: (side, side), from `core.evaluation.saliency.maps`.
+        moved: how many times the map is moved elsewhere.
     """
-    orders = [_order(one, len(pixels_HWC)) for one in (saliency, *_moved(saliency, generator))]
+    orders = [_order(one, len(pixels_HWC)) for one in (saliency, *_moved(saliency, moved, generator))]
     covers = _covers(pixels_HWC, generator)
     ends = _of_class(probabilities, np.stack([pixels_HWC, *covers]), explained)
     cover = covers[int(ends[1:].argmin())]
@@ -182,7 +184,7 @@ def _covers(pixels_HWC: np.ndarray, generator: np.random.Generator) -> list[np.n
     return [mean, np.asarray(blurred), mixed]
 
 
-def _moved(saliency: np.ndarray, generator: np.random.Generator) -> list[np.ndarray]:
+def _moved(saliency: np.ndarray, times: int, generator: np.random.Generator) -> list[np.ndarray]:
     """The map shifted, round the edges, by at least a quarter of its side along one axis, and mirrored at random.
 
     What a shuffled map marks is scattered, and scattered dots of grey upset a network more than one spot of the same
@@ -191,7 +193,7 @@ def _moved(saliency: np.ndarray, generator: np.random.Generator) -> list[np.ndar
     side = len(saliency)
     least = max(1, side // 4)
     found = []
-    for _ in range(MOVED):
+    for _ in range(times):
         far, any_way = int(generator.integers(least, side - least + 1)), int(generator.integers(0, side))
         shifts = (far, any_way) if generator.random() < 0.5 else (any_way, far)
         moved = np.roll(saliency, shifts, axis=(0, 1))

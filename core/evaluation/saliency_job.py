@@ -31,7 +31,7 @@ from core.evaluation.explained import (
 from core.evaluation.predictions import read_predictions
 from core.evaluation.robustness import open_model
 from core.evaluation.saliency import Layer
-from core.evaluation.saliency_checks import Scores, common_fault, likeness, mean_gain, score
+from core.evaluation.saliency_checks import MOVED, Scores, common_fault, likeness, mean_gain, score
 from core.evaluation.side_jobs import meter
 from core.inference.classifier import Classifier
 from core.inference.export import load_network
@@ -42,6 +42,8 @@ from core.training.memory import limit_to_free_memory
 from core.wording import count
 
 CHOOSING = 6  # validation images by which the best layers are chosen
+MOVED_TO_CHOOSE = 2  # times a map is moved elsewhere while choosing
+SHUFFLINGS = 3  # networks that have forgotten
 BATCH = 8  # images whose layers are held in memory at once
 _MADE = "pictures"
 
@@ -87,16 +89,20 @@ def explain(
     found = _maps(classifier, network, choosing, layers)
     for place in range(len(choosing.rows)):
         for number, way in enumerate(ways):
-            gains[number] += _score(classifier, choosing, place, _of_way(found, layers, way)[place], seed).gain
+            gains[number] += _score(
+                classifier, choosing, place, _of_way(found, layers, way)[place], seed, MOVED_TO_CHOOSE
+            ).gain
         on_progress(place + 1, total)
     best = ways[int(gains.argmax())]
-    forgotten = saliency.randomised(network, _inputs(classifier, choosing.pixels_NHWC), seed)
+    seen = _inputs(classifier, choosing.pixels_NHWC)
+    forgotten = [saliency.randomised(network, seen, seed + number) for number in range(SHUFFLINGS)]
     mine = _of_way(_maps(classifier, network, wanted, best), best, best)
-    its = _of_way(_maps(classifier, forgotten, wanted, best), best, best)
+    theirs = [_of_way(_maps(classifier, other, wanted, best), best, best) for other in forgotten]
     results = []
     for place in range(len(wanted.rows)):
         scores = _score(classifier, wanted, place, mine[place], seed)
-        results.append((mine[place], replace(scores, likeness=likeness(mine[place], its[place]))))
+        alike = float(np.mean([likeness(mine[place], other[place]) for other in theirs]))
+        results.append((mine[place], replace(scores, likeness=alike)))
         on_progress(len(choosing.rows) + place + 1, total)
     tried = {_words(way): float(gain) / len(choosing.rows) for way, gain in zip(ways, gains, strict=True)}
     return _words(best), tried, results
@@ -188,9 +194,9 @@ def _of_way(found: Sequence[np.ndarray], layers: Sequence[Layer], way: Sequence[
     return chosen[0] if len(chosen) == 1 else saliency.combined(chosen)
 
 
-def _score(classifier: Classifier, of: Subject, place: int, found: np.ndarray, seed: int) -> Scores:
+def _score(classifier: Classifier, of: Subject, place: int, found: np.ndarray, seed: int, moved: int = MOVED) -> Scores:
     generator = np.random.default_rng([seed, place])
-    return score(classifier.probabilities, of.pixels_NHWC[place], int(of.explained[place]), found, generator)
+    return score(classifier.probabilities, of.pixels_NHWC[place], int(of.explained[place]), found, generator, moved)
 
 
 def _words(way: Sequence[Layer]) -> str:

@@ -1,0 +1,262 @@
+"""Maps of where a network looks, on images whose class is decided by a patch whose place is known."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from torch import Tensor, nn
+
+from core.config import ModelConfig
+from core.evaluation.explained import picture
+from core.evaluation.saliency import Layer, combined, maps, randomised, spatial_layers
+from core.evaluation.saliency_checks import Scores, common_fault, likeness, mass_within, mean_gain, score
+from core.evaluation.saliency_job import Subject, explain
+from core.inference.bundle import write_bundle
+from core.inference.classifier import Classifier
+from core.inference.export import load_network, torch_forward
+from core.preprocess import PreprocessSpec, normalise
+from core.training.models import build_network
+
+SIZE, PATCH = 32, 12
+SPEC = PreprocessSpec(SIZE, "squash", "bilinear", (0.5, 0.5, 0.5), (0.5, 0.5, 0.5))
+CLASSES = ["down", "across"]
+
+
+def planted(num: int, seed: int) -> tuple[np.ndarray, np.ndarray, list[tuple[int, int, int, int]]]:
+    """Noise with one striped patch somewhere; which way its stripes run is the class. Pixels, classes, boxes."""
+    generator = np.random.default_rng(seed)
+    pixels = generator.integers(60, 196, (num, SIZE, SIZE, 3)).astype(np.uint8)
+    targets = generator.integers(0, 2, num)
+    corners = generator.integers(0, SIZE - PATCH + 1, (num, 2))
+    for image, target, (top, left) in zip(pixels, targets, corners, strict=True):
+        stripes = np.indices((PATCH, PATCH))[target] // 2 % 2 * 255
+        image[top : top + PATCH, left : left + PATCH] = stripes[..., None]
+    boxes = [(top, left, top + PATCH, left + PATCH) for top, left in corners.tolist()]
+    return pixels, targets, boxes
+
+
+def random_network() -> nn.Module:
+    torch.manual_seed(0)
+    config = ModelConfig.model_construct(
+        architecture="fast_cnn", weights="random", init="kaiming", tune="all", dropout=0.0, head_units=0
+    )
+    return build_network(config, len(CLASSES), SIZE)
+
+
+def classifier_of(network: nn.Module, folder: Path) -> Classifier:
+    weights = {name: value.detach().numpy() for name, value in network.state_dict().items()}
+    bundle = write_bundle(folder, weights, "fast_cnn", CLASSES, SPEC, {})
+    return Classifier(bundle, torch_forward(bundle))
+
+
+def subject(classifier: Classifier, num: int, seed: int) -> tuple[Subject, float, list[tuple[int, int, int, int]]]:
+    """Planted images with what the classifier says of them, and how often it is right."""
+    pixels, targets, boxes = planted(num, seed)
+    table = classifier.probabilities(pixels)
+    answers = table.argmax(axis=1)
+    rows = pd.DataFrame(
+        {
+            "path": [f"{number}.png" for number in range(num)],
+            "label": np.take(CLASSES, targets),
+            "predicted": np.take(CLASSES, answers),
+            "confidence": table.max(axis=1),
+        }
+    )
+    return Subject(rows, pixels, answers), float((answers == targets).mean()), boxes
+
+
+@dataclass(frozen=True)
+class Looked:
+    """What came of looking at a network's maps of planted images."""
+
+    accuracy: float
+    maps: list[np.ndarray]
+    scores: list[Scores]
+    boxes: list[tuple[int, int, int, int]]
+    way: str
+
+    @property
+    def passed(self) -> list[bool]:
+        return [not one.fault() for one in self.scores]
+
+
+def look(network: nn.Module, folder: Path) -> Looked:
+    classifier = classifier_of(network, folder)
+    choosing, _, _ = subject(classifier, 3, 2)
+    wanted, accuracy, boxes = subject(classifier, 12, 3)
+    steps: list[tuple[int, int]] = []
+    way, tried, results = explain(
+        classifier, load_network(classifier.bundle), choosing, wanted, lambda *at: steps.append(at)
+    )
+    assert steps[-1] == (15, 15) and way in tried and tried[way] == max(tried.values())
+    return Looked(accuracy, [one for one, _ in results], [one for _, one in results], boxes, way)
+
+
+@pytest.fixture(scope="module")
+def learned(tmp_path_factory: pytest.TempPathFactory) -> Looked:
+    """A network that was really trained on planted images."""
+    network = random_network()
+    pixels, targets, _ = planted(384, 1)
+    images, labels = torch.from_numpy(normalise(pixels, SPEC)), torch.from_numpy(targets)
+    optimizer = torch.optim.AdamW(network.parameters(), 3e-3)
+    network.train()
+    for _ in range(4):
+        for part in torch.randperm(len(images)).split(32):
+            optimizer.zero_grad()
+            nn.functional.cross_entropy(network(images[part]), labels[part]).backward()
+            optimizer.step()
+    return look(network.eval(), tmp_path_factory.mktemp("learned") / "bundle")
+
+
+def test_a_map_that_passes_has_most_of_its_mass_in_the_patch(learned: Looked) -> None:
+    assert learned.accuracy > 0.9
+    masses = [mass_within(one, box, SIZE) for one, box in zip(learned.maps, learned.boxes, strict=True)]
+    passing = [mass for mass, passed in zip(masses, learned.passed, strict=True) if passed]
+    assert len(passing) >= 8
+    assert min(passing) >= 0.7, passing
+    assert common_fault(learned.scores, 0.9, 0.5) == ""
+
+
+def test_a_network_with_random_weights_fails(tmp_path: Path) -> None:
+    looked = look(random_network().eval(), tmp_path / "bundle")
+    assert sum(looked.passed) <= 1
+    # Even the map of a strong but meaningless function is refused: it is no better than always the same answer.
+    assert "nothing to explain" in common_fault(looked.scores, 0.4, 0.5)
+
+
+def test_the_same_network_with_shuffled_weights_marks_other_places(learned: Looked) -> None:
+    assert np.mean([one.likeness for one in learned.scores]) < 0.6
+
+
+def test_a_map_that_shows_the_image_whatever_was_learned_is_refused(learned: Looked) -> None:
+    same = [Scores(1, 0, 0.1, 0.9, 0.0, 1.0, likeness=0.97) for _ in range(8)]
+    assert [one.fault() for one in same] == [""] * 8
+    assert "they show the images, not what was learned" in common_fault(same, 0.9, 0.5)
+
+
+def test_the_map_is_worked_out_by_hand() -> None:
+    """One channel counts twice, one counts against; the sum over channels, its positive part, the largest made 1."""
+
+    class Two(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.places = nn.Identity()
+
+        def forward(self, images: Tensor) -> Tensor:
+            kept = self.places(images * 1.0)
+            means = kept.mean(dim=(2, 3))
+            return torch.stack([2 * means[:, 0] - means[:, 1], means[:, 2]], dim=1)
+
+    image = torch.zeros(1, 3, 4, 4)
+    image[0, 0, 0, 0], image[0, 0, 1, 1], image[0, 1, 1, 1], image[0, 1, 2, 2], image[0, 2, 3, 3] = 3, 2, 1, 5, 4
+    (found,) = maps(Two(), image, [0], [Layer("places", 4)])
+    expected = np.zeros((1, 4, 4), np.float32)
+    expected[0, 0, 0], expected[0, 1, 1] = 1, (2 * 2 - 1) / (2 * 3)
+    assert found == pytest.approx(expected)
+    (other,) = maps(Two(), image, [1], [Layer("places", 4)])
+    assert other[0, 3, 3] == 1 and other.sum() == 1
+
+
+@pytest.mark.parametrize("pool", ["token", "avg"])
+def test_a_transformer_is_read_where_its_answer_still_depends_on_places(pool: str) -> None:
+    from timm.models.vision_transformer import VisionTransformer
+
+    torch.manual_seed(0)
+    network = VisionTransformer(
+        img_size=32, patch_size=4, num_classes=2, depth=2, embed_dim=24, num_heads=2, global_pool=pool
+    ).eval()
+    images = torch.randn(2, 3, 32, 32)
+    layers = spatial_layers(network, images)
+    assert layers and all(layer.side == 8 for layer in layers)
+    if pool == "token":  # of the last block's output only the class token is used
+        assert layers[0].name == "blocks.1.norm1"
+    for found in maps(network, images, [0, 1], layers):
+        assert found.shape == (2, 8, 8) and found.min() >= 0 and found.max() == pytest.approx(1)
+
+
+@pytest.mark.parametrize("name", ["resnet18", "swin_t", "mobilenet_v3_small", "vit_b_32", "squeezenet1_1"])
+def test_layers_of_torchvisions_networks_are_found(name: str) -> None:
+    config = ModelConfig.model_construct(
+        architecture=name, weights="random", init="kaiming", tune="all", dropout=0.0, head_units=0
+    )
+    network = build_network(config, 2, 128).eval()
+    layers = spatial_layers(network, torch.randn(2, 3, 128, 128))
+    assert layers and all(layer.side >= 4 for layer in layers)
+    assert [one.shape[1] for one in maps(network, torch.randn(2, 3, 128, 128), [0, 1], layers)] == [
+        layer.side for layer in layers
+    ]
+
+
+def test_agreement_of_two_layers_is_their_product() -> None:
+    coarse = np.array([[[1, 0], [0, 0]]], np.float32)
+    fine = np.zeros((1, 4, 4), np.float32)
+    fine[0, 0, 0], fine[0, 3, 3] = 0.5, 1
+    found = combined([coarse, fine])
+    assert found[0, 0, 0] == 1 and found[0, 3, 3] == 0
+
+
+def test_shuffled_weights_keep_their_values(learned: Looked) -> None:
+    network = random_network().eval()
+    other = randomised(network, torch.randn(8, 3, SIZE, SIZE), seed=1)
+    for mine, its in zip(network.parameters(), other.parameters(), strict=True):
+        assert torch.equal(mine.flatten().sort().values, its.flatten().sort().values)
+    assert any(not torch.equal(mine, its) for mine, its in zip(network.parameters(), other.parameters(), strict=True))
+    assert torch.isfinite(other(torch.randn(2, 3, SIZE, SIZE))).all()
+
+
+def brightness_of(top: int, left: int) -> Callable[[np.ndarray], np.ndarray]:
+    """A model that answers by the brightness of one 8 x 8 square alone."""
+
+    def probabilities(pixels: np.ndarray) -> np.ndarray:
+        share = pixels[:, top : top + 8, left : left + 8].mean(axis=(1, 2, 3)) / 255
+        return np.column_stack([1 - share, share])
+
+    return probabilities
+
+
+def test_the_scores_of_a_right_and_of_a_wrong_map() -> None:
+    image = np.zeros((32, 32, 3), np.uint8)
+    image[8:16, 8:16] = 255
+    right, wrong = np.zeros((4, 4), np.float32), np.zeros((4, 4), np.float32)
+    right[1, 1], wrong[3, 3] = 1, 1
+    good = score(brightness_of(8, 8), image, 1, right, np.random.default_rng(0))
+    bad = score(brightness_of(8, 8), image, 1, wrong, np.random.default_rng(0))
+    assert good.whole == 1 and good.hidden < 0.1
+    assert good.insertion > 0.9 and good.deletion < 0.2 and good.beats == 1 and not good.fault()
+    assert bad.gain < good.gain - 0.5 and "does not mark what decides" in bad.fault()
+
+
+def test_an_answer_that_hiding_does_not_move_is_said_so() -> None:
+    image = np.full((32, 32, 3), 90, np.uint8)
+    found = score(brightness_of(8, 8), image, 1, np.eye(4, dtype=np.float32), np.random.default_rng(0))
+    assert found.gain == pytest.approx(0) and "cannot be found by hiding" in found.fault()
+
+
+def test_likeness_is_spearmans() -> None:
+    from scipy.stats import spearmanr
+
+    generator = np.random.default_rng(0)
+    one, other = generator.integers(0, 5, (2, 6, 6)).astype(np.float32)
+    assert likeness(one, other) == pytest.approx(spearmanr(one.ravel(), other.ravel()).statistic)
+    assert likeness(one, np.zeros((6, 6), np.float32)) == 0
+
+
+def test_too_few_maps_give_no_verdict_on_all_and_bad_ones_do() -> None:
+    bad = Scores(0.9, 0.5, 0.5, 0.5, 0.0, 0.5, 0.0)
+    assert common_fault([bad] * 4, 0.9, 0.5) == ""
+    assert "no better than when moved elsewhere" in common_fault([bad] * 5, 0.9, 0.5)
+    assert mean_gain([bad, bad])[0] == 0
+
+
+def test_a_map_that_failed_is_drawn_without_colour() -> None:
+    pixels = np.random.default_rng(0).integers(0, 256, (32, 32, 3)).astype(np.uint8)
+    saliency = np.eye(4, dtype=np.float32)
+    colours, grey = (np.asarray(picture(pixels, saliency, believed), int) for believed in (True, False))
+    assert colours.shape == grey.shape == (128, 128, 3)
+    assert np.ptp(grey, axis=2).max() == 0 and np.ptp(colours, axis=2).max() > 50
