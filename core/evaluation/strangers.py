@@ -68,7 +68,7 @@ def ask(run: Run, dataset_id: str) -> None:
     """
     read_bundle(run.bundle)
     open_dataset(Workspace.default(), dataset_id)
-    folder = _folder(run, dataset_id)
+    folder = folder_of(run, dataset_id)
     folder.mkdir(parents=True, exist_ok=True)
     with FileLock(folder.parent / ".asking.lock"):
         status = progress(run, dataset_id)
@@ -82,7 +82,7 @@ def ask(run: Run, dataset_id: str) -> None:
 
 def progress(run: Run, dataset_id: str) -> jobs.Status | None:
     """How far the job is; None where none was started."""
-    folder = _folder(run, dataset_id)
+    folder = folder_of(run, dataset_id)
     return jobs.read_status(folder) if (folder / jobs.STATUS).exists() else None
 
 
@@ -90,7 +90,7 @@ def cancel(run: Run, dataset_id: str) -> None:
     """Ask the job to end."""
     status = progress(run, dataset_id)
     if status is not None and not status.ended:
-        jobs.request_stop(_folder(run, dataset_id))
+        jobs.request_stop(folder_of(run, dataset_id))
 
 
 def asked(run: Run) -> list[str]:
@@ -104,7 +104,7 @@ def shown(run: Run, dataset_id: str) -> Shown | None:
     Raises:
         DarkroomError: a file of it is damaged.
     """
-    folder = _folder(run, dataset_id)
+    folder = folder_of(run, dataset_id)
     raw = read_json(folder / RESULT)
     if raw is None or raw["model"] != _model(run):
         return None
@@ -170,7 +170,7 @@ def score(
 def main(run_folder: Path, dataset_id: str) -> int:
     """Carry out the job; gives the exit status."""
     run = Run(run_folder.name, run_folder)
-    folder = _folder(run, dataset_id)
+    folder = folder_of(run, dataset_id)
 
     def work(status: jobs.StatusWriter) -> str:
         dataset = open_dataset(Workspace.default(), dataset_id)
@@ -203,7 +203,8 @@ def _model(run: Run) -> list[int]:
     return [file.stat().st_mtime_ns if file.is_file() else 0 for file in files]
 
 
-def _folder(run: Run, dataset_id: str) -> Path:
+def folder_of(run: Run, dataset_id: str) -> Path:
+    """Where the job is; it may not exist yet."""
     return run.folder / FOLDER / Workspace.default().dataset(dataset_id).name
 
 
