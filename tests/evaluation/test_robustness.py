@@ -28,7 +28,7 @@ SPEC = PreprocessSpec(16, "squash", "bilinear", (0.0, 0.0, 0.0), (1.0, 1.0, 1.0)
 def picture(seed: int = 0, size: int = 32) -> np.ndarray:
     """Something with shapes and colours."""
     generator = np.random.default_rng(seed)
-    small = Image.fromarray(generator.integers(40, 216, (5, 5, 3)).astype(np.uint8))
+    small = Image.fromarray(generator.integers(40, 216, (16, 16, 3)).astype(np.uint8))
     return np.asarray(small.resize((size, size), Image.Resampling.BICUBIC))
 
 
