@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import sys
-from dataclasses import replace
+import time
+from dataclasses import asdict, replace
 from typing import Any
 
 from core import jobs
 from core.config import TrainConfig
 from core.files import read_jsonl, write_json
-from core.runs import queue
+from core.runs import line
 from core.runs.order import Request
 from core.runs.store import CONFIG, Run
 from core.workspace import Workspace
@@ -24,7 +26,7 @@ def make_run(workspace: Workspace, name: str, **request: Any) -> Run:
     jobs.prepare(run.folder)
     write_json(run.folder / CONFIG, TrainConfig().model_dump())
     command = [sys.executable, "-m", "tests.idle_worker", str(run.folder)]
-    queue.join(workspace, run.folder, replace(Request(command), **request))
+    line.join(workspace, run.folder, replace(Request(command), **request))
     return run
 
 
@@ -33,6 +35,15 @@ def start_stand_in(workspace: Workspace, name: str, **request: Any) -> Run:
     run = make_run(workspace, name, **request)
     jobs.launch(run.folder, "core.runs.turn", str(run.folder))
     return run
+
+
+def stay_queued(*runs: Run) -> None:
+    """As if a process waited for each, for tests that only look: it is the tests' own."""
+    me = jobs.identify(os.getpid())
+    assert me is not None
+    for run in runs:
+        waits = jobs.Status("queued", heartbeat=time.time(), pid=me.pid, process_start_time=me.start_time)
+        write_json(run.folder / jobs.STATUS, asdict(waits))
 
 
 def begun(workspace: Workspace) -> list[str]:

@@ -12,7 +12,7 @@ import time
 from pathlib import Path
 
 from core import jobs
-from core.runs import queue
+from core.runs import line
 from core.workspace import Workspace
 
 LOOK_S = 0.1
@@ -24,14 +24,14 @@ def main(folder: Path, grace_s: float) -> int:
     processes = jobs.job_processes(folder)
     waits = jobs.read_status(folder).state == "queued"
     _await(processes, grace_s)
-    words = queue.CANCELLED if waits else _words(folder, grace_s)
+    words = line.CANCELLED if waits else _words(folder, grace_s)
     if any(process.is_alive() for process in processes):
         jobs.request_stop(folder, last_word=words)  # first, so that nobody sees it end without a word
         for process in processes:
             process.kill_tree()
         _await(processes, _DEATH_S)
     if waits:
-        queue.leave(Workspace.default(), folder)
+        line.leave(Workspace.default(), folder)
     jobs.conclude(folder, words)
     return 0
 

@@ -16,7 +16,7 @@ import pandas as pd
 from core import jobs
 from core.config import TrainConfig
 from core.errors import InputError
-from core.runs import queue
+from core.runs import line, queue
 from core.runs.devices import gpus, training_device
 from core.runs.order import Request
 from core.runs.slots import CPU
@@ -40,6 +40,12 @@ def start_run(
     run = create_run(workspace, config, manifest, data, tags)
     _launch(workspace, run, config)
     return run
+
+
+def would_wait(workspace: Workspace, config: TrainConfig) -> str:
+    """What a run with these settings would wait for if it were started now; empty where it could begin at once."""
+    devices, num, _ = _where(config)
+    return queue.would_wait(workspace, Request([], {}, devices, num))
 
 
 def resume_run(run: Run) -> Run:
@@ -97,23 +103,29 @@ def stop_now(run: Run, grace_s: float = GRACE_S) -> None:
 
 
 def _launch(workspace: Workspace, run: Run, config: TrainConfig, has_begun: bool = False) -> None:
-    queue.join(workspace, run.folder, _request(run, config, has_begun))
+    line.join(workspace, run.folder, _request(run, config, has_begun))
     jobs.launch(run.folder, TURN_PROGRAM, str(run.folder), environment=workspace.environment)
 
 
 def _request(run: Run, config: TrainConfig, has_begun: bool) -> Request:
     """What the run does when its turn comes: the worker, or torchrun where several processes share the work."""
     python, num = [sys.executable, "-m"], config.runtime.processes
-    there = [] if config.runtime.device == "cpu" else gpus()
-    devices = [gpu.name for gpu in there] or [CPU]
-    on_each = min(num, len(there)) if there else 1
-    visible = {gpu.name: gpu.uuid for gpu in there} if len(there) > 1 else {}
+    devices, num_devices, visible = _where(config)
     if num == 1:
         command = [*python, WORKER, str(run.folder)]
-        return Request(command, {}, devices, on_each, visible, has_begun)
+        return Request(command, {}, devices, num_devices, visible, has_begun)
     # By its number this machine finds itself even where its name is in no directory, as in many containers.
     here = ("--standalone", "--local-addr=127.0.0.1", f"--nproc-per-node={num}")
     threads = os.environ.get("OMP_NUM_THREADS") or str(max(1, training_device().num_cores // num))
     environment = {"OMP_NUM_THREADS": threads}  # torchrun would give each process one
     command = [*python, TORCHRUN, *here, "-m", WORKER, str(run.folder)]
-    return Request(command, environment, devices, on_each, visible, has_begun)
+    return Request(command, environment, devices, num_devices, visible, has_begun)
+
+
+def _where(config: TrainConfig) -> tuple[list[str], int, dict[str, str]]:
+    """Devices that will do, on how many of them at once, and what CUDA calls each where there is a choice."""
+    there = [] if config.runtime.device == "cpu" else gpus()
+    if not there:
+        return [CPU], 1, {}
+    visible = {gpu.name: gpu.uuid for gpu in there} if len(there) > 1 else {}
+    return [gpu.name for gpu in there], min(config.runtime.processes, len(there)), visible

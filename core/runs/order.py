@@ -5,7 +5,7 @@ It is only changed with its lock held and replaced as a whole, so that it outliv
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from functools import lru_cache
@@ -13,9 +13,10 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
+from core import jobs
 from core.errors import DarkroomError
 from core.files import read_json, write_json
-from core.runs.slots import CPU, DEFAULT_SLOTS
+from core.runs.slots import CPU, DEFAULT_SLOTS, Holder, holders
 from core.workspace import Workspace
 
 TURN = "turn.json"  # in the run's folder: its `Request`
@@ -128,3 +129,20 @@ def _read_request(path: Path, _: int) -> Request:
 def write_request(folder: Path, request: Request) -> None:
     """Keep what a run asks for in its folder."""
     write_json(folder / TURN, asdict(request))
+
+
+def states_in(workspace: Workspace, order: Order) -> dict[str, str]:
+    """The runs in the order that really wait, the next first: `queued`, or `lost` or `stalled` if they cannot look."""
+    found = {}
+    for run_id in order.runs:
+        if request_of(workspace, run_id) is not None:
+            state = jobs.read_status(run_folder(workspace, run_id)).state
+            if state in ("queued", "lost", "stalled"):
+                found[run_id] = str(state)
+    return found
+
+
+def on_devices(workspace: Workspace, requests: Iterable[Request]) -> dict[str, list[Holder]]:
+    """Who is on the devices that are asked for."""
+    names = dict.fromkeys(device for request in requests for device in request.devices)
+    return {device: holders(workspace, device) for device in names}

@@ -6,28 +6,17 @@ the order (`core.runs.order`) and takes a slot (`core.runs.slots`) when no other
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
-from pathlib import Path
 
 from core import jobs
 from core.errors import InputError
-from core.runs.order import (
-    Order,
-    Request,
-    changing,
-    id_in_order,
-    read_order,
-    request_of,
-    run_folder,
-    write_request,
-)
-from core.runs.slots import CPU, MOST_SLOTS, Holder, Taken, holders, take
+from core.runs.line import CANCELLED, CANCELLED_AGAIN
+from core.runs.order import Order, Request, changing, on_devices, read_order, request_of, run_folder, states_in
+from core.runs.slots import CPU, MOST_SLOTS, Holder, holders
 from core.runs.waits import what_for
 from core.workspace import Workspace
 
-CANCELLED = "Cancelled before it began."
-CANCELLED_AGAIN = "Cancelled while it waited to go on; what it had learned is kept."
+_NEW = ""  # stands for a run that is not there yet
 
 
 @dataclass(frozen=True)
@@ -55,10 +44,10 @@ class Waiting:
 def waiting(workspace: Workspace) -> list[Waiting]:
     """The runs whose turn has not come, in order."""
     order = read_order(workspace)
-    states = _states(workspace, order)
+    states = states_in(workspace, order)
     requests = {run_id: request_of(workspace, run_id) for run_id in states}
     known = {run_id: request for run_id, request in requests.items() if request is not None}
-    on = _on_devices(workspace, known.values())
+    on = on_devices(workspace, known.values())
     rows = []
     for place, (run_id, request) in enumerate(known.items(), start=1):
         words, behind = what_for(order, run_id, known, states, on)
@@ -70,6 +59,17 @@ def waiting(workspace: Workspace) -> list[Waiting]:
 def waiting_one(workspace: Workspace, run_id: str) -> Waiting | None:
     """The same of one run; None where it does not wait."""
     return next((row for row in waiting(workspace) if row.run_id == run_id), None)
+
+
+def would_wait(workspace: Workspace, request: Request) -> str:
+    """What a run would wait for if it joined now, as `Waiting.waits_for`; empty where it could begin at once."""
+    order = read_order(workspace)
+    states = {**states_in(workspace, order), _NEW: "queued"}
+    requests = {one: known for one in states if (known := request_of(workspace, one))} | {_NEW: request}
+    order.runs = [*requests]
+    words, behind = what_for(order, _NEW, requests, states, on_devices(workspace, [request]))
+    free = all(order.slots_of(device) > 0 for device in request.devices)
+    return "" if free and not behind else words
 
 
 def at_work(workspace: Workspace) -> list[Holder]:
@@ -156,88 +156,10 @@ def set_slots(workspace: Workspace, device: str, num: int) -> None:
         order.slots = {**order.slots, device: num}
 
 
-def join(workspace: Workspace, folder: Path, request: Request) -> None:
-    """Put a run at the end of the queue, with nobody waiting for it yet; one that is in it keeps its place."""
-    write_request(folder, request)
-    with changing(workspace) as order:
-        run_id = id_in_order(workspace, folder)
-        if run_id not in order.runs:
-            order.runs = [*_states(workspace, order), run_id]  # without those that are gone
-
-
-def leave(workspace: Workspace, folder: Path) -> None:
-    """Take a run out of the queue, if it is in it."""
-    with changing(workspace) as order:
-        order.remove(id_in_order(workspace, folder))
-
-
-def take_turn(workspace: Workspace, folder: Path, request: Request) -> tuple[bool, list[Taken]]:
-    """Take the run's turn if it has come; for the process that waits for it.
-
-    Returns:
-        Whether it is the next to go, and the slots it has now, with which it is in the queue no more.
-    """
-    run_id = id_in_order(workspace, folder)
-    order = read_order(workspace)
-    if run_id not in order.runs:  # the file was removed, or damaged by hand
-        join(workspace, folder, request)
-        return False, []
-    if not _is_next(workspace, order, run_id, request):
-        return False, []
-    with changing(workspace) as order:
-        if not _is_next(workspace, order, run_id, request):
-            return False, []
-        counts = {device: order.slots_of(device) for device in request.devices}
-        taken = take(workspace, run_id, request.devices, request.num, counts)
-        if taken:
-            order.remove(run_id)
-        return True, taken
-
-
-def in_words(workspace: Workspace, folder: Path) -> tuple[bool, str]:
-    """Whether the run is held, and what it waits for, for the process that waits for it; cheap in a long queue."""
-    order, run_id = read_order(workspace), id_in_order(workspace, folder)
-    states = dict.fromkeys(order.runs, "queued")
-    requests = {one: request for one in order.runs if (request := request_of(workspace, one))}
-    if run_id not in requests:
-        return False, "for its place"
-    on = _on_devices(workspace, [requests[run_id]])
-    return run_id in order.held, what_for(order, run_id, requests, states, on)[0]
-
-
-def _is_next(workspace: Workspace, order: Order, run_id: str, request: Request) -> bool:
-    """Whether no other run that could have one of its devices goes before it."""
-    if run_id in order.held or run_id not in order.runs:
-        return False
-    for other in order.runs[: order.runs.index(run_id)]:
-        wanted = request_of(workspace, other)
-        if other in order.held or wanted is None or not set(wanted.devices) & set(request.devices):
-            continue
-        if jobs.read_status(run_folder(workspace, other)).state == "queued":
-            return False
-    return True
-
-
-def _states(workspace: Workspace, order: Order) -> dict[str, str]:
-    """The runs in the order that really wait, with their states."""
-    found = {}
-    for run_id in order.runs:
-        if request_of(workspace, run_id) is not None:
-            state = jobs.read_status(run_folder(workspace, run_id)).state
-            if state in ("queued", "lost", "stalled"):
-                found[run_id] = str(state)
-    return found
-
-
 def _required(workspace: Workspace, order: Order, run_id: str) -> dict[str, str]:
-    states = _states(workspace, order)
+    states = states_in(workspace, order)
     if run_id not in states:
         raise InputError(
             f"{run_id} does not wait in the queue: it began, or has ended.", "A run that began can be stopped."
         )
     return states
-
-
-def _on_devices(workspace: Workspace, requests: Iterable[Request]) -> dict[str, list[Holder]]:
-    names = dict.fromkeys(device for request in requests for device in request.devices)
-    return {device: holders(workspace, device) for device in names}

@@ -14,8 +14,8 @@ from pathlib import Path
 
 from core.errors import DarkroomError
 from core.jobs import HEARTBEAT_S, STOP, TURN_CAME, StatusWriter, stop_reason
-from core.runs import queue
-from core.runs.order import TURN, Request, request_of
+from core.runs import line
+from core.runs.order import TURN, Request, id_in_order, request_of
 from core.runs.slots import Taken, pass_on
 from core.workspace import Workspace
 
@@ -29,15 +29,15 @@ def main(folder: Path) -> int:
     signal.signal(signal.SIGTERM, lambda *_: (folder / STOP).touch())
     workspace = Workspace.default()
     try:
-        request = request_of(workspace, queue.id_in_order(workspace, folder))
+        request = request_of(workspace, id_in_order(workspace, folder))
         if request is None:
             raise DarkroomError(f"{folder / TURN} is missing or damaged.", "Resume the run to write it anew.")
         # Without a thread for heartbeats: the system may take a lock from a process of several that becomes another.
         with StatusWriter(folder, "queued", beats=False) as status:
             taken = _wait(workspace, folder, request, status)
             if not taken:
-                queue.leave(workspace, folder)
-                cancelled = queue.CANCELLED_AGAIN if request.has_begun else queue.CANCELLED
+                line.leave(workspace, folder)
+                cancelled = line.CANCELLED_AGAIN if request.has_begun else line.CANCELLED
                 status.update(state="stopped", message=f"{stop_reason(folder)} {cancelled}".strip(), extra={})
                 return 0
             status.update(state="running", message="Starting.", phase="starting", extra={})
@@ -54,11 +54,11 @@ def _wait(workspace: Workspace, folder: Path, request: Request, status: StatusWr
     while not status.stop_requested:
         now = time.monotonic()
         if now >= look_at:
-            is_next, taken = queue.take_turn(workspace, folder, request)
+            is_next, taken = line.take_turn(workspace, folder, request)
             if taken:
                 return taken
             look_at = now + (LOOK_S if is_next else LOOK_FAR_S)
-            held, words = queue.in_words(workspace, folder)
+            held, words = line.in_words(workspace, folder)
             if (held, words) != said or now >= say_at:
                 status.update(message=f"It waits {words}.", extra={"held": True} if held else {})
                 said, say_at = (held, words), now + HEARTBEAT_S

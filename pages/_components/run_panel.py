@@ -11,9 +11,11 @@ from core import charts
 from core.evaluation.curves import fit_remark
 from core.jobs import ENDED, Status
 from core.runs.again import halved_batch, would_do
-from core.runs.launch import FINISHING, resume_run, stop_run
+from core.runs.launch import FINISHING, GRACE_S, resume_run, retry_run, stop_now, stop_run
 from core.runs.store import Run
+from core.runs.trouble import trouble
 from core.wording import count, duration, significant
+from core.workspace import Workspace
 from pages._components import keys, readers
 from pages._components.asking import ask, asked
 from pages._components.figures import show_figure
@@ -23,6 +25,7 @@ from pages._components.states import state_text
 from pages._components.text import escape
 from pages._components.train.another import suggest_again
 from pages._components.train.run_details import run_details
+from pages._components.waiting_panel import waiting_panel
 
 _METRICS = {"loss": "Loss (nats)", "accuracy": "Accuracy (%)"}
 _SERIES = {"train": "training", "val": "validation"}
@@ -37,7 +40,7 @@ _ANSWERS = {
     "stalled": "Its process is there but says nothing. It may go on; Stop now ends it.",
     "lost": "It is not heard of any more. What it last wrote is below, and it can be resumed.",
 }
-_RESUME = "resume-run"
+_RESUME, _RETRY = "resume-run", "retry-run"
 _LIVE_POINTS = 2000  # a line; more than a screen has pixels
 
 
@@ -55,16 +58,11 @@ def _live(run: Run) -> None:
         st.rerun()
     _heading(run, status)
     history = run.metrics()
-    _progress(status, history)
-    finishing = status.phase in FINISHING
-    st.button(
-        "Stop",
-        icon=":material/stop_circle:",
-        disabled=finishing or status.state == "stopping",
-        help="Training is over; the model is being checked, which ends by itself." if finishing else None,
-        on_click=stop_run,
-        args=(run,),
-    )
+    if status.state == "queued":
+        waiting_panel(run)
+    else:
+        _progress(status, history)
+        _stopping(run, status)
     if len(history) > 1:  # one epoch is a point, and a line chart draws no points
         for column, (metric, title) in zip(st.columns(2), _METRICS.items(), strict=True):
             column.line_chart(
@@ -72,6 +70,29 @@ def _live(run: Run) -> None:
             )
     run_details(run)
     _log(run, expanded=not history)
+
+
+def _stopping(run: Run, status: Status) -> None:
+    finishing = status.phase in FINISHING
+    with st.container(horizontal=True):
+        st.button(
+            "Stop",
+            icon=":material/stop_circle:",
+            disabled=finishing or status.state in ("stopping", "stalled"),
+            help="Training is over; the model is being checked, which ends by itself."
+            if finishing
+            else "Ends after its step; the best weights so far are kept and evaluated.",
+            on_click=stop_run,
+            args=(run,),
+        )
+        st.button(
+            "Stop now",
+            icon=":material/cancel:",
+            help=f"The same, but what is left of it after {GRACE_S:.0f} seconds is killed. "
+            "Resume goes on from its last checkpoint.",
+            on_click=stop_now,
+            args=(run,),
+        )
 
 
 def _ended(run: Run) -> None:
@@ -82,9 +103,17 @@ def _ended(run: Run) -> None:
         with guarded():
             resume_run(run)
             st.rerun()
+    if asked(_RETRY):
+        with guarded():
+            keys.remember(keys.RUN, retry_run(Workspace.default(), run).id)
+            st.rerun()
     _heading(run, status)
-    if status.state in ("failed", "lost"):
-        st.error(escape(status.message), icon=":material/error:")
+    if found := trouble(run, status):
+        error = f" ({escape(found.error)})" if found.error else ""
+        st.error(
+            f"**{escape(found.title)}**{error}. {escape(found.message)}\n\n{escape(found.what_to_do)}",
+            icon=":material/error:",
+        )
     suggest_again(run, status)
     history = run.metrics()
     with st.container(horizontal=True):
@@ -95,6 +124,14 @@ def _ended(run: Run) -> None:
                 help="Goes on from the last checkpoint.",
                 on_click=ask,
                 args=(_RESUME,),
+            )
+        if status.state != "finished":
+            st.button(
+                "Retry",
+                icon=":material/replay:",
+                help="A new run with the same settings and the same division of the images, from the start.",
+                on_click=ask,
+                args=(_RETRY,),
             )
         if readers.was_evaluated(run):
             st.page_link(
@@ -122,7 +159,7 @@ def _heading(run: Run, status: Status) -> None:
     )
     if halved := halved_batch(run.config, status):
         st.warning(escape(halved), icon=":material/memory:")
-    if status.message and status.state not in ("failed", "lost"):
+    if status.message and status.state not in ("failed", "lost", "queued"):  # said elsewhere, at greater length
         st.caption(escape(status.message))
 
 

@@ -16,9 +16,9 @@ import pytest
 from core import jobs
 from core.errors import InputError
 from core.files import write_json
-from core.runs import launch, queue
+from core.runs import launch, line, queue
 from core.runs.launch import resume_run, stop_now, stop_run
-from core.runs.order import read_order
+from core.runs.order import Request, read_order, request_of
 from core.runs.store import Run
 from core.workspace import REPOSITORY, Workspace
 from tests.idle_worker import DEAF, END
@@ -37,7 +37,7 @@ from tests.waiting import wait_until
 # A server that starts runs as the dashboard's does, and does what it is told until it is killed.
 SERVER = """
 import sys
-from core.runs import launch, queue
+from core.runs import launch, line, queue
 from core.runs.store import open_run
 from core.workspace import Workspace
 from tests.standing_in import start_stand_in
@@ -68,11 +68,11 @@ class Server:
             [sys.executable, "-c", SERVER], cwd=REPOSITORY, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
         )
 
-    def do(self, *lines: str) -> None:
+    def do(self, *orders: str) -> None:
         """Do it and wait until it is done."""
         assert self.process.stdin is not None and self.process.stdout is not None
-        for line in lines:
-            self.process.stdin.write(f"{line}\n")
+        for order in orders:
+            self.process.stdin.write(f"{order}\n")
             self.process.stdin.flush()
             assert self.process.stdout.readline() == "done\n"
 
@@ -95,7 +95,7 @@ def test_six_runs_one_slot_and_everything_that_can_happen(workspace: Workspace) 
     server = Server()  # first restart
     server.do("move f 1", "cancel c")
     wait_until(lambda: _ids(workspace) == ["f", "b", "d", "e"], "the new order")
-    assert await_state(c).message == queue.CANCELLED
+    assert await_state(c).message == line.CANCELLED
     wait_until(lambda: "the run a" in f.status.message, "the next to say what it waits for")
     assert [row.waits_for for row in queue.waiting(workspace)][:2] == [
         "for the run a, which uses the CPU's one slot",
@@ -188,7 +188,7 @@ def test_who_dies_while_waiting_is_passed_over_and_resumed_in_its_place(workspac
     ]  # fmt: skip
     resume_run(c)
     queue.cancel(workspace, "b")  # nobody is there to hear of it
-    assert (b.status.state, b.status.message) == ("stopped", queue.CANCELLED)
+    assert (b.status.state, b.status.message) == ("stopped", line.CANCELLED)
     wait_until(lambda: c.status.pid is not None, "it to wait again")
     finish(a)
     await_begin(c)
@@ -278,12 +278,12 @@ def test_the_order_is_changed_in_one_file_that_damage_does_not_break(workspace: 
             change(workspace, "d")
     workspace.queue.write_text("{half")
     assert _ids(workspace) == [] and queue.slots(workspace)["cpu"] == 1
-    queue.join(workspace, workspace.run("b"), read_request(workspace, "b"))
+    line.join(workspace, workspace.run("b"), read_request(workspace, "b"))
     assert _ids(workspace) == ["b"]
 
 
-def read_request(workspace: Workspace, name: str) -> queue.Request:
-    found = queue.request_of(workspace, name)
+def read_request(workspace: Workspace, name: str) -> Request:
+    found = request_of(workspace, name)
     assert found is not None
     return found
 
@@ -326,7 +326,7 @@ def test_a_run_elsewhere_than_in_the_workspace_waits_too(workspace: Workspace, t
     elsewhere.mkdir(parents=True)
     jobs.prepare(elsewhere)
     command = [sys.executable, "-m", "tests.idle_worker", str(elsewhere)]
-    queue.join(workspace, elsewhere, queue.Request(command))
+    line.join(workspace, elsewhere, Request(command))
     jobs.launch(elsewhere, "core.runs.turn", str(elsewhere))
     run = Run("x", elsewhere)
     wait_until(lambda: "the run a" in run.status.message, "it to wait")

@@ -9,7 +9,7 @@ import streamlit as st
 from core.config import build_config
 from core.data.datasets import Dataset
 from core.errors import DarkroomError
-from core.runs.launch import start_run
+from core.runs.launch import start_run, would_wait
 from core.runs.model_size import model_size
 from core.wording import count
 from core.workspace import Workspace
@@ -48,6 +48,8 @@ def start_bar(workspace: Workspace, dataset: Dataset, preset: str, values: dict[
         on_click=ask,
         args=(_START,),
     )
+    if planned is not None and (words := would_wait(workspace, planned.config)):
+        st.caption(f":material/schedule: Start puts it into the queue, where it waits {escape(words)}.")
     return planned
 
 
