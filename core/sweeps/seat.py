@@ -11,7 +11,6 @@ from core.errors import DarkroomError, InputError
 from core.runs.launch import FINISHING, resume_run, stop_run
 from core.runs.store import Run
 from core.sweeps.study import BEAT_S, DONE, PAUSED, START, SharedStudy
-from core.wording import percent, significant
 
 
 class Seat:
@@ -84,8 +83,7 @@ class Seat:
                 return
 
     def _prune(self, epoch: int, value: float) -> None:
-        shown = significant(value) if self._spec.metric == "val_loss" else percent(value)
-        reason = f"Pruned after epoch {epoch}: {self._spec.metric} {shown} was worse than other trials had by then."
+        reason = f"Pruned after epoch {epoch}: {self._spec.shown(value)} was worse than other trials had by then."
         self._told = True
         if self._study.end(self.trial, TrialState.PRUNED, DONE, reason):
             stop_run(self.run, reason)

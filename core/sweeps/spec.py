@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from core.config import TrainConfig, build_config, flatten
 from core.errors import InputError
 from core.sweeps.space import Choices, Dimension, contains, grid_size, impossible, problems_of
+from core.wording import percent, significant
 
 Sampler = Literal["tpe", "random", "grid"]
 Pruner = Literal["median", "hyperband", "none"]
@@ -17,6 +18,11 @@ Metric = Literal["val_accuracy", "val_balanced_accuracy", "val_loss"]
 SAMPLERS: tuple[str, ...] = get_args(Sampler)
 PRUNERS: tuple[str, ...] = get_args(Pruner)
 METRICS: tuple[str, ...] = get_args(Metric)
+IN_WORDS = {
+    "val_accuracy": "validation accuracy",
+    "val_balanced_accuracy": "balanced validation accuracy",
+    "val_loss": "validation loss",
+}
 MOST_AT_ONCE = 64
 _KIND: dict[str, Any] = {"extra": "forbid", "frozen": True, "allow_inf_nan": False}
 
@@ -70,6 +76,10 @@ class SweepSpec(BaseModel):
     def config(self, values: dict[str, Any]) -> TrainConfig:
         """The settings of a trial; raises `InputError` where they do not go together."""
         return build_config({**self.base, "stop.monitor": self.metric, **values})
+
+    def shown(self, score: float | None) -> str:
+        """A score as people read it, with what it is: `validation accuracy 97.3 %`."""
+        return f"{IN_WORDS[self.metric]} {significant(score) if self.metric == 'val_loss' else percent(score)}"
 
     def better(self, one: float, other: float) -> bool:
         """Whether one value of the metric is better than another."""

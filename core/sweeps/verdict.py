@@ -12,7 +12,6 @@ from core.evaluation.verdict import verdict as compared
 from core.runs.store import open_run
 from core.sweeps.results import TrialRow, best_row, start_row
 from core.sweeps.spec import SweepSpec
-from core.wording import percent, significant
 from core.workspace import Workspace
 
 
@@ -49,16 +48,12 @@ def verdict(workspace: Workspace, spec: SweepSpec, rows: Sequence[TrialRow]) -> 
             best, start, best_test, best_test, "No trial was better than the settings the sweep started from."
         )
     start_test = _test_accuracy(workspace, start)
-    sentence = f"{_named(spec, best)} The settings it started from have {_score(spec, start)}. "
+    sentence = f"{_named(spec, best)} The settings it started from have {spec.shown(start.score)}. "
     return Verdict(best, start, best_test, start_test, (sentence + _on_test(workspace, start, best)).strip())
 
 
 def _named(spec: SweepSpec, best: TrialRow) -> str:
-    return f"Trial {best.number} is best, with {spec.metric} {_score(spec, best)}."
-
-
-def _score(spec: SweepSpec, row: TrialRow) -> str:
-    return significant(row.score) if spec.metric == "val_loss" else percent(row.score)
+    return f"Trial {best.number} is best, with {spec.shown(best.score)}."
 
 
 def _without_start(spec: SweepSpec, rows: Sequence[TrialRow]) -> str:

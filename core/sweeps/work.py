@@ -22,7 +22,7 @@ from core.sweeps.results import TrialRow, best_row, num_done
 from core.sweeps.seat import Seat
 from core.sweeps.store import Sweep, storage_url, write_trials
 from core.sweeps.study import HOME, HOST, RUN, WORKER, SharedStudy, counts
-from core.wording import count, percent, significant
+from core.wording import count, significant
 from core.workspace import Workspace
 
 WORKED = "worked.json"
@@ -131,9 +131,8 @@ class _Work:
         done = count(num_done(rows), "trial")
         if best is None or best.score is None:
             return f"{done} done."
-        shown = significant(best.score) if self.spec.metric == "val_loss" else percent(best.score)
         which = "the settings it started from" if best.start else f"trial {best.number}"
-        return f"{done} done; the best so far is {which} with {self.spec.metric} {shown}."
+        return f"{done} done; the best so far is {which} with {self.spec.shown(best.score)}."
 
     def _stop(self) -> None:
         """Stop the runs under way, so that they go on when the sweep does."""

@@ -12,7 +12,7 @@ from core.data.datasets import Dataset, open_dataset
 from core.errors import InputError
 from core.runs.store import list_runs, open_run
 from core.sweeps.space import Dimension, grid_size, searchable
-from core.sweeps.spec import METRICS, MOST_AT_ONCE, PRUNERS, SAMPLERS
+from core.sweeps.spec import IN_WORDS, METRICS, MOST_AT_ONCE, PRUNERS, SAMPLERS
 from core.sweeps.store import free_name
 from core.wording import count
 from core.workspace import Workspace
@@ -34,12 +34,7 @@ _PRUNERS = {
     "hyperband": "Hyperband: few epochs for many",
     "none": "None: all to the end",
 }
-_METRICS = {
-    "val_accuracy": "Validation accuracy",
-    "val_balanced_accuracy": "Balanced validation accuracy",
-    "val_loss": "Validation loss",
-}
-assert (*_SAMPLERS,) == SAMPLERS and (*_PRUNERS,) == PRUNERS and (*_METRICS,) == METRICS
+assert (*_SAMPLERS,) == SAMPLERS and (*_PRUNERS,) == PRUNERS
 
 
 @dataclass(frozen=True)
@@ -132,8 +127,8 @@ def _rules() -> dict[str, Any]:
     )
     metric = st.selectbox(
         "A trial is good by its",
-        list(_METRICS),
-        format_func=_METRICS.get,
+        METRICS,
+        format_func=lambda metric: IN_WORDS[metric].capitalize(),
         key="sweep-metric",
         persist_state="session",
         help="Of its best epoch, whose weights are kept. The test images are left for the end.",
