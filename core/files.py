@@ -12,6 +12,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import orjson
+
 from core.errors import DarkroomError, DiskFull
 
 if TYPE_CHECKING:  # the processes that read images come without it
@@ -67,9 +69,13 @@ def write_failure(path: Path, error: OSError) -> DarkroomError:
     return DarkroomError(f"{path} could not be written: {error.strerror or error}.", "Check the folder's permissions.")
 
 
-def write_json(path: Path, value: Any, durable: bool = True) -> None:
-    """Replace `path` by `value` as JSON in one step (see `write_bytes`)."""
-    write_bytes(path, json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False).encode(), durable)
+def write_json(path: Path, value: Any, durable: bool = True, indent: int | None = 1) -> None:
+    """Replace `path` by `value` as JSON in one step (see `write_bytes`).
+
+    Args:
+        indent: None for what is too large to be read by people: on one line it is half as long and written much faster.
+    """
+    write_bytes(path, json.dumps(value, indent=indent, ensure_ascii=False, allow_nan=False).encode(), durable)
 
 
 def read_json(path: Path) -> Any | None:
@@ -79,7 +85,7 @@ def read_json(path: Path) -> Any | None:
         DarkroomError: the file is not JSON.
     """
     try:
-        return json.loads(path.read_bytes())
+        return orjson.loads(path.read_bytes())
     except FileNotFoundError:
         return None
     except (ValueError, OSError) as error:
@@ -100,8 +106,7 @@ def read_jsonl(path: Path) -> list[dict[str, Any]]:
     except FileNotFoundError:
         return []
     lines = [line for line in text[: text.rfind(b"\n") + 1].splitlines() if line.strip()]
-    rows: list[dict[str, Any]] = json.loads(b"[" + b",".join(lines) + b"]")  # at once, which is three times as fast
-    return rows
+    return [orjson.loads(line) for line in lines]
 
 
 def csv_bytes(table: pd.DataFrame) -> bytes:

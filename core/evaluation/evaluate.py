@@ -27,6 +27,7 @@ from core.runs.store import REPORT, Run
 
 Section = Callable[[Evaluated], dict[str, Any]]
 
+_MOST_INDENTED = 100  # classes: the confusion matrix of more is thousands of lines
 _COMPARED = 8  # images on which known answers are checked
 # Parts of the report that others write, in order: key and function. What takes longer than a second or two is no
 # part of it but a job of its own, see `core.jobs`.
@@ -91,7 +92,7 @@ def write_report(run: Run, predictions: pd.DataFrame, skipped: Sequence[tuple[st
     evaluated = Evaluated(run, manifest, plain(predictions), probabilities, classes, report)
     for name, section in SECTIONS:
         report[name] = section(evaluated)
-    write_json(run.folder / REPORT, report)
+    write_json(run.folder / REPORT, report, indent=1 if len(classes) <= _MOST_INDENTED else None)
     return report
 
 

@@ -127,7 +127,10 @@ def prediction_table(rows: pd.DataFrame, logits: np.ndarray, classes: Sequence[s
 
 def write_predictions(run_folder: Path, frame: pd.DataFrame) -> None:
     """Keep the table as the run's `predictions.parquet`, replacing an earlier one in one step."""
-    write_bytes(run_folder / PREDICTIONS, frame.to_parquet(index=False))
+    # A dictionary of a column of probabilities, all different, is larger than the column and slow to make.
+    texts = [name for name in ("split", "label", "predicted") if name in frame.columns]
+    data = frame.to_parquet(index=False, use_dictionary=texts, write_statistics=False)
+    write_bytes(run_folder / PREDICTIONS, data)
 
 
 def read_predictions(run_folder: Path) -> pd.DataFrame | None:

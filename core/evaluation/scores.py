@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from core.evaluation.calibration import BINS, expected_calibration_error
 from core.evaluation.intervals import (
     calibration_interval,
     images_behind_a_mean,
@@ -20,7 +21,6 @@ from core.evaluation.metrics import brier_terms, class_ids, count_scores, ranks,
 from core.evaluation.roc import one_vs_rest
 from core.wording import UNKNOWN, count, percent, percent_interval, significant
 
-CALIBRATION_BINS = 15
 THRESHOLDS = np.arange(1, 100) / 100  # that a slider offers for two classes
 TOP = (2, 3, 5)  # among so many likeliest classes; only where there are more classes than that
 _SIGNED = ("kappa", "mcc")  # from -1
@@ -45,7 +45,7 @@ TITLES = {
     "mcc": ("Matthews correlation", "Correlation of answers and truth: 0 none, 1 full; holds for uneven classes."),
     "log_loss": ("Log-loss", "Mean -ln of the true class's probability, in nats: low is good, and 0 the best."),
     "brier": ("Brier score", "Mean squared distance of probabilities from the truth: 0 is the best, 2 the worst."),
-    "ece": ("Calibration error (ECE)", "The mean gap between confidence and accuracy, in 15 bins: 0 is the best."),
+    "ece": ("Calibration error (ECE)", f"The mean gap between confidence and accuracy, in {BINS} bins: 0 is the best."),
 }
 _IN_PERCENT = {*TITLES} - {"kappa", "mcc", "log_loss", "brier"}
 
@@ -114,8 +114,8 @@ def measure(
     present = shares[shares > 0]
     entropy = float(-(present * np.log(present)).sum())
     figures["log_loss"] = _row(loss.mean(), *loss_interval(loss), entropy, math.log(len(classes)))
-    error = calibration_error(confidence, right)
-    figures["ece"] = _row(error, *calibration_interval(confidence, right, CALIBRATION_BINS), None, None)
+    error = expected_calibration_error(confidence, right)
+    figures["ece"] = _row(error, *calibration_interval(confidence, right, BINS), None, None)
     return figures
 
 
@@ -139,15 +139,6 @@ def class_intervals(table: pd.DataFrame) -> pd.DataFrame:
             low, high = 2 * low / (1 + low), 2 * high / (1 + high)
         found[f"{name}_low"], found[f"{name}_high"] = low, high
     return found
-
-
-def calibration_error(confidence: np.ndarray, right: np.ndarray, bins: int = CALIBRATION_BINS) -> float:
-    """The expected calibration error, 0..1, over bins of equal width that are open below.
-
-    Source: C. Guo et al., "On Calibration of Modern Neural Networks", ICML 2017.
-    """
-    place = np.clip(np.ceil(confidence * bins).astype(int) - 1, 0, bins - 1)
-    return float(np.abs(np.bincount(place, confidence - right, bins)).sum() / len(confidence))
 
 
 def class_areas(labels: Sequence[str], probabilities: np.ndarray, classes: Sequence[str]) -> pd.DataFrame:

@@ -15,7 +15,7 @@ def test_evaluate_and_open_a_confusion_cell(server: Server, digits_run: Run, vis
     report = digits_run.report()
     assert report is not None
     visitor = visit(server)
-    visitor.open("evaluate", run=digits_run.id)
+    visitor.open("evaluate", run=digits_run.id, view="Confusion")
     visitor.sees(report["headline"])
     expect(visitor.figure("Test images")).to_have_text(f"{report['num_test']}")
     cells = [(count, i, j) for i, row in enumerate(report["confusion"]) for j, count in enumerate(row) if i != j]
@@ -30,7 +30,7 @@ def test_evaluate_and_open_a_confusion_cell(server: Server, digits_run: Run, vis
     visitor.press("Back")
     visitor.arrives("evaluate")
     expect(visitor.gallery("cell-gallery")).to_have_count(count)
-    for view in ("Classes", "Mistakes", "Training curves"):
+    for view in ("Numbers", "Classes", "ROC and precision", "Mistakes", "Training curves"):
         visitor.pick(view)
         visitor.finds_no_fault()
         visitor.photograph(f"evaluate-{view.split()[0].lower()}")

@@ -128,12 +128,12 @@ def test_a_mistake_is_relabelled_where_it_is_seen(
     with_run: Trained, open_page: OpenPage, workspace: Workspace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run = _own_copy(with_run, workspace, monkeypatch)
-    app = open_page("evaluate", true="dog", predicted="dog")
+    app = open_page("evaluate", view="Confusion", true="dog", predicted="dog")
     tiles = component(app, "darkroom_gallery")
     assert tiles["selectable"] and not any(tile["mark"] for tile in tiles["tiles"])
     relabel(workspace, run.config.data.dataset, [tiles["tiles"][0]["id"]], "fox")
     exclude(workspace, run.config.data.dataset, [tiles["tiles"][1]["id"]])
-    app = open_page("evaluate", true="dog", predicted="dog")
+    app = open_page("evaluate", view="Confusion", true="dog", predicted="dog")
     assert [tile["mark"] for tile in component(app, "darkroom_gallery")["tiles"]][:3] == ["now fox", "excluded", ""]
 
 
