@@ -105,6 +105,10 @@ def _give_features(graph: Path) -> None:
         node = next((made_by[name] for name in node.input if name in made_by), None)
     if node is None or node.op_type not in ("Gemm", "MatMul"):
         return
-    model.graph.node.append(onnx.helper.make_node("Identity", [node.input[0]], [FEATURES], name="give_features"))
-    model.graph.output.append(onnx.helper.make_tensor_value_info(FEATURES, onnx.TensorProto.FLOAT, None))
+    known = onnx.shape_inference.infer_shapes(model).graph.value_info
+    given = next((value for value in known if value.name == node.input[0]), None)
+    if given is None:
+        return
+    model.graph.node.append(onnx.helper.make_node("Identity", [given.name], [FEATURES], name="give_features"))
+    model.graph.output.append(onnx.ValueInfoProto(name=FEATURES, type=given.type))
     write_bytes(graph, model.SerializeToString())
