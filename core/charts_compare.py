@@ -174,6 +174,7 @@ def learning_curve_chart(table: pd.DataFrame, curve: pd.DataFrame | None) -> go.
         figure.add_scatter(
             x=pd.concat([ahead["images"], ahead["images"][::-1]]),
             y=100 * band,
+            mode="lines",
             fill="toself",
             fillcolor="rgba(213,94,0,0.15)",
             line={"width": 0},
@@ -206,7 +207,10 @@ def learning_curve_chart(table: pd.DataFrame, curve: pd.DataFrame | None) -> go.
         },
         hovertemplate="%{x:,} images: %{y:.1f} %<extra></extra>",
     )
-    figure.update_xaxes(type="log", dtick="D1", tickformat=",d")
+    ticks = sorted(
+        {int(images) for images in table["images"]} | ({round(curve["images"].max())} if curve is not None else set())
+    )
+    figure.update_xaxes(type="log", tickvals=ticks, ticktext=[count(images) for images in ticks])
     return figure
 
 

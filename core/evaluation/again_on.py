@@ -94,6 +94,13 @@ def ask(run: Run, other: Run) -> None:
         jobs.launch(folder, "core.evaluation.again_on", str(run.folder), str(other.folder))
 
 
+def knows_classes(run: Run, other: Run) -> bool:
+    """Whether the run has a model, and it knows all classes of the other's images."""
+    if not run.has_bundle:
+        return False
+    return set((other.report() or {}).get("classes") or ()) <= set(read_bundle(run.bundle).classes)
+
+
 def progress(run: Run, other: Run) -> jobs.Status | None:
     """How far the job is; None where none was started."""
     folder = again_folder(run, other)

@@ -110,8 +110,7 @@ def test_several_runs_are_measured_against_one(copies: Like, open_page: OpenPage
 
 
 def test_different_test_images_are_refused_with_the_reason_and_an_offer(copies: Like, open_page: OpenPage) -> None:
-    copies("a")
-    b = copies("b")
+    a, b = copies("a"), copies("b")
     manifest = b.manifest()
     test = manifest.index[manifest["split"] == "test"]
     manifest.loc[test[:2], "split"] = "train"
@@ -123,6 +122,10 @@ def test_different_test_images_are_refused_with_the_reason_and_an_offer(copies: 
     assert "2 in the first alone and 0 in the second alone" in texts(app)
     labels = [button.label for button in app.button]
     assert "Test B on A's images" in labels and "Test A on B's images" in labels
+    assert not any(button.disabled for button in app.button)
+    write_json(a.folder / REPORT, read_json(a.folder / REPORT) | {"classes": ["cat", "wolf"]})
+    app = open_page("compare", runs="a,b")
+    assert [button.label for button in app.button if button.disabled] == ["Test B on A's images"]
     for part in ("Classes", "Flipped images"):
         app = open_page("compare", runs="a,b", part=part)
         assert "Not compared image by image" in texts(app)

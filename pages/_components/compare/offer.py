@@ -67,7 +67,7 @@ def _refusals(reference: Chosen, refused: Sequence[tuple[Chosen, Pairing]]) -> N
                 on_click=ask,
                 args=(_name(label),),
                 help="Classifies the other's test images with the run's model, in the background. Images it has "
-                "learned from, and their near copies, are left out and counted.",
+                "learned from, and their near copies, are left out and counted. It must know all their classes.",
             )
 
 
@@ -92,7 +92,7 @@ def _progress(works: Sequence[Work]) -> None:
 
 def _is_possible(work: Work) -> bool:
     run, other = work
-    return run.run.has_bundle and bool(other.row["num_test"] > 0)
+    return bool(other.row["num_test"] > 0) and again_on.knows_classes(run.run, other.run)
 
 
 def _at_work(work: Work) -> bool:
