@@ -17,6 +17,7 @@ from core.config import flatten, knobs
 from core.errors import DarkroomError
 from core.files import read_json
 from core.runs.about import About, read_about
+from core.runs.remembered import MANY, Rows, Stamps, recall, remember
 from core.runs.store import CONFIG, METRICS, TIMES, Run
 from core.workspace import Workspace
 
@@ -63,7 +64,8 @@ COLUMNS: dict[str, str] = {
     "bytes": "float",
 }
 
-_kept: dict[str, tuple[tuple[_Stamp | None, ...], dict[str, Any]]] = {}  # by folder
+_kept: Rows = {}
+_recalled: set[str] = set()  # workspaces whose rows on disk were looked at
 _table: dict[str, tuple[list[Any], pd.DataFrame]] = {}  # by workspace
 _reading = threading.Lock()
 
@@ -85,11 +87,17 @@ def run_table(workspace: Workspace) -> pd.DataFrame:
     """
     home = workspace.runs
     with _reading:
+        if str(workspace.root) not in _recalled:
+            _recalled.add(str(workspace.root))
+            _kept.update(recall(workspace))
+        fresh = list[str]()
         with os.scandir(home) as entries:
-            rows = [row for entry in entries if (row := _row(entry))]
+            rows = [row for entry in entries if (row := _row(entry, fresh))]
         there = {f"{home}/{row['id']}" for row in rows}
         for gone in [path for path in _kept if path not in there and Path(path).parent == home]:
             del _kept[gone]
+        if len(fresh) >= MANY:
+            remember(workspace, {path: kept for path, kept in _kept.items() if path in there and _stays(kept)})
         rows.sort(key=lambda row: (row["created"], row["id"]), reverse=True)
         before = _table.get(str(workspace.root))
         if before is not None and before[0] == rows:
@@ -108,8 +116,8 @@ def _frame(rows: list[dict[str, Any]]) -> pd.DataFrame:
     return pd.DataFrame(columns)
 
 
-def _row(entry: os.DirEntry[str]) -> dict[str, Any] | None:
-    """The run in a folder; None where it is none, or was deleted meanwhile."""
+def _row(entry: os.DirEntry[str], fresh: list[str]) -> dict[str, Any] | None:
+    """The run in a folder; None where it is none, or was deleted meanwhile. Adds to `fresh` where it had to be read."""
     stamps = tuple(_stamp(f"{entry.path}/{name}" if name else entry.path) for name in _STAMPED)
     kept = _kept.get(entry.path)
     if kept is None or kept[0] != stamps:
@@ -118,9 +126,15 @@ def _row(entry: os.DirEntry[str]) -> dict[str, Any] | None:
         is_settled = stamps[0] is not None and time.time_ns() - stamps[0][0] > _SETTLED_NS
         kept = stamps if is_settled else (), _read(Run(entry.name, Path(entry.path)))
         _kept[entry.path] = kept
+        fresh.append(entry.path)
     row = kept[1]
     # What has ended says so in its file; of the rest only the process table knows.
     return row if row["state"] in jobs.ENDED else row | _state(Path(entry.path), row["damage"])
+
+
+def _stays(kept: tuple[Stamps, dict[str, Any]]) -> bool:
+    """Whether a row says the same in another process: it has settled, and the run has ended by its own word."""
+    return bool(kept[0]) and kept[1]["state"] in jobs.ENDED - {"lost"}
 
 
 def _read(run: Run) -> dict[str, Any]:

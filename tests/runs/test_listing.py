@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import math
 import shlex
 import shutil
+import subprocess
+import sys
+import time
 
 import pytest
 
@@ -14,11 +18,13 @@ from core.files import read_json
 from core.runs.about import About, add_tags, read_about, remove_tags, write_about
 from core.runs.choosing import RunFilters, in_order
 from core.runs.listing import COLUMNS, folder_bytes, for_csv, run_table
+from core.runs.remembered import MANY, recall
 from core.runs.repeat import ENVIRONMENT, command_line, nearest_preset
 from core.runs.store import CONFIG, create_run, open_run
-from core.workspace import Workspace
+from core.workspace import REPOSITORY, Workspace
 from tests.running import in_process
 from tests.runs.made import IMAGES, made_run
+from tests.waiting import wait_until
 
 REPORT = {"test_accuracy": 0.9, "test_accuracy_interval": [0.8, 0.95], "val_accuracy": 0.91, "num_test": 40}
 
@@ -67,6 +73,22 @@ def test_a_damaged_run_is_listed_with_what_is_wrong(workspace: Workspace) -> Non
     assert row["state"] == "finished" and "optim.epochs = -1" in row["message"] and "about.json" in row["damage"]
     assert row["dataset"] is None and row["optim.epochs"] is None and config["optim"]["epochs"] == 30
     assert len(run_table(Workspace(workspace.root / "empty"))) == 0
+
+
+def test_another_process_finds_the_rows_that_were_read(workspace: Workspace) -> None:
+    runs = [made_run(workspace, created=place + 1, tags=(f"t{place}",)) for place in range(MANY)]
+    changed = max(run.folder.stat().st_mtime for run in runs)
+    wait_until(lambda: time.time() > changed + 0.2, "folders that are not changed any more")
+    assert len(run_table(workspace)) == len(recall(workspace)) == MANY
+    write_about(runs[0], name="changed since")
+    code = "import json; from core.runs.listing import *; from core.workspace import REPOSITORY, Workspace as W; "
+    code += "t = run_table(W.default()); print(json.dumps([t[c].tolist() for c in ('id', 'name', 'tags', 'bytes')]))"
+    done = subprocess.run([sys.executable, "-c", code], cwd=REPOSITORY, capture_output=True, text=True, check=True)
+    table = run_table(workspace)
+    found = [table[name].tolist() for name in ("id", "name", "tags", "bytes")]
+    assert json.loads(done.stdout) == json.loads(json.dumps(found)) and found[1][-1] == "changed since"
+    (workspace.cache / "run-rows.json").write_text('{"made_by": 1, "rows": [')
+    assert recall(workspace) == {}, "a damaged file is no fault of the list's"
 
 
 def test_filters_let_through_what_they_say_and_survive_the_address(workspace: Workspace) -> None:
