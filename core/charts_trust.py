@@ -18,11 +18,13 @@ _SMALLEST, _LARGEST = 6, 22  # pixels across, of the markers of the bins with fe
 def reliability_chart(before: Sequence[Row], after: Sequence[Row] | None) -> go.Figure:
     """How often answers of each confidence are right; a model that is as sure as it is right lies on the diagonal.
 
+    The larger a point, the more images; its line is the 95 % interval, which of a few images is most of the way.
+
     Args:
         before: rows of `core.evaluation.calibration.reliability` without a temperature.
         after: the same with it; None where there is none.
     """
-    subtitle = "On the line: as sure as right. Below it: too sure. The larger a point, the more test images."
+    subtitle = "On the line: as sure as right. Below it: too sure."
     figure = blank_figure("Is it right as often as it says?", subtitle, "Confidence (%)", "Right (%)", 420)
     figure.add_scatter(
         x=[0, 100],
@@ -32,21 +34,30 @@ def reliability_chart(before: Sequence[Row], after: Sequence[Row] | None) -> go.
         line={"color": _EVEN, "dash": "dot", "width": 1},
         hoverinfo="skip",
     )
-    series = [("as trained", before, PALETTE[1], "dash")]
+    series = [("as trained", before, PALETTE[1], "diamond")]
     if after is not None:
-        series.append(("with the temperature", after, PALETTE[0], "solid"))
-    for name, rows, colour, dash in series:
+        series.append(("with the temperature", after, PALETTE[0], "circle"))
+    for name, rows, colour, symbol in series:
         most = max((row["images"] for row in rows), default=1)
         figure.add_scatter(
             x=[100 * row["confidence"] for row in rows],
             y=[100 * row["accuracy"] for row in rows],
-            mode="lines+markers",
+            mode="markers",
             name=name,
-            line={"color": colour, "dash": dash, "width": 2},
-            marker={"size": [_SMALLEST + (_LARGEST - _SMALLEST) * (row["images"] / most) ** 0.5 for row in rows]},
-            customdata=[row["images"] for row in rows],
-            hovertemplate=f"{name}<br>says %{{x:.1f}} %, right %{{y:.1f}} %<br>%{{customdata:,}} test images"
-            "<extra></extra>",
+            marker={
+                "color": colour,
+                "symbol": symbol,
+                "size": [_SMALLEST + (_LARGEST - _SMALLEST) * (row["images"] / most) ** 0.5 for row in rows],
+            },
+            error_y={
+                "array": [100 * (row["accuracy_high"] - row["accuracy"]) for row in rows],
+                "arrayminus": [100 * (row["accuracy"] - row["accuracy_low"]) for row in rows],
+                "thickness": 1,
+                "width": 0,
+            },
+            customdata=[[row["images"], 100 * row["accuracy_low"], 100 * row["accuracy_high"]] for row in rows],
+            hovertemplate=f"{name}<br>says %{{x:.1f}} %, right %{{y:.1f}} % (%{{customdata[1]:.1f}}-"
+            "%{customdata[2]:.1f})<br>%{customdata[0]:,} test images<extra></extra>",
         )
     figure.update_layout(hovermode="closest")
     figure.update_xaxes(range=[-2, 102])

@@ -8,13 +8,14 @@ from typing import Any
 import numpy as np
 
 from core.evaluation.evaluated import Evaluated
+from core.evaluation.metrics import brier_terms, class_ids, wilson_interval
+from core.evaluation.predictions import PROBABILITY_FLOOR
 from core.inference.bundle import note_trust
 
 BINS = 15
 COLDEST, HOTTEST = 0.05, 20.0  # a temperature at either end says that the model ranks classes no better than chance
 FEWEST = 20  # validation images from which a temperature is fitted
 _FLOOR = 1e-38  # the least a stored probability is taken for; below it float32 knows only zero
-_NATS_FLOOR = 1e-12  # as `core.evaluation.predictions.PROBABILITY_FLOOR`
 
 
 def rescaled(probabilities: np.ndarray, temperature: float) -> np.ndarray:
@@ -33,22 +34,12 @@ def rescaled(probabilities: np.ndarray, temperature: float) -> np.ndarray:
 
 
 def negative_log_likelihood(probabilities: np.ndarray, targets: np.ndarray) -> float:
-    """Mean -ln of the true class's probability, nats; a probability counts as at least 1e-12.
+    """Mean -ln of the true class's probability, nats; a probability counts as at least `PROBABILITY_FLOOR`.
 
     Args:
         targets: the true class of each row, as its column.
     """
-    return float(-np.log(np.maximum(_of_target(probabilities, targets), _NATS_FLOOR)).mean())
-
-
-def brier_score(probabilities: np.ndarray, targets: np.ndarray) -> float:
-    """Mean squared distance between the probabilities and the truth over all classes: 0 (perfect) to 2.
-
-    Source: G. W. Brier, "Verification of forecasts expressed in terms of probability", Monthly Weather Review 78
-    (1950), in its original form, which counts every class.
-    """
-    of_target = _of_target(probabilities, targets)
-    return float(((probabilities**2).sum(axis=1) - 2 * of_target + 1).mean())
+    return float(-np.log(np.maximum(_of_target(probabilities, targets), PROBABILITY_FLOOR)).mean())
 
 
 def reliability(confidence: np.ndarray, right: np.ndarray, bins: int = BINS) -> list[dict[str, float]]:
@@ -59,24 +50,29 @@ def reliability(confidence: np.ndarray, right: np.ndarray, bins: int = BINS) -> 
         right: whether that class is the true one, (N,).
 
     Returns:
-        Rows of low and high (the bin's ends; low itself belongs to the bin below), images, confidence (their mean) and
-        accuracy (share right), in order.
+        Rows of low and high (the bin's ends; low itself belongs to the bin below), images, confidence (their mean),
+        accuracy (share right), accuracy_low and accuracy_high (Wilson's 95 % interval of it), in order.
     """
     # As in the source, a bin is open below: a confidence of exactly 0.2 is in (0.13, 0.2].
     place = np.clip(np.ceil(np.asarray(confidence, float) * bins).astype(int) - 1, 0, bins - 1)
     images = np.bincount(place, minlength=bins)
     said = np.bincount(place, weights=confidence, minlength=bins)
     held = np.bincount(place, weights=np.asarray(right, float), minlength=bins)
-    return [
-        {
-            "low": number / bins,
-            "high": (number + 1) / bins,
-            "images": int(images[number]),
-            "confidence": float(said[number] / images[number]),
-            "accuracy": float(held[number] / images[number]),
-        }
-        for number in np.flatnonzero(images).tolist()
-    ]
+    rows = []
+    for number in np.flatnonzero(images).tolist():
+        low, high = wilson_interval(int(held[number]), int(images[number]))
+        rows.append(
+            {
+                "low": number / bins,
+                "high": (number + 1) / bins,
+                "images": int(images[number]),
+                "confidence": float(said[number] / images[number]),
+                "accuracy": float(held[number] / images[number]),
+                "accuracy_low": low,
+                "accuracy_high": high,
+            }
+        )
+    return rows
 
 
 def expected_calibration_error(confidence: np.ndarray, right: np.ndarray, bins: int = BINS) -> float:
@@ -128,7 +124,7 @@ def section(evaluated: Evaluated) -> dict[str, Any]:
         figures of `val` after are those of the images it was fitted on: `test` is the proof.
     """
     rows, probabilities = evaluated.split("val")
-    targets = class_numbers(rows["label"].tolist(), evaluated.classes)
+    targets = class_ids(rows["label"].tolist(), evaluated.classes)
     temperature, reason = 1.0, None
     if len(rows) < FEWEST:
         reason = f"there are {len(rows)} validation images, and {FEWEST} are needed"
@@ -144,16 +140,10 @@ def section(evaluated: Evaluated) -> dict[str, Any]:
     for name in ("val", "test"):
         rows, probabilities = evaluated.split(name)
         if len(rows):
-            targets = class_numbers(rows["label"].tolist(), evaluated.classes)
+            targets = class_ids(rows["label"].tolist(), evaluated.classes)
             after = rescaled(probabilities, temperature)
             found[name] = {"before": _figures(probabilities, targets), "after": _figures(after, targets)}
     return found
-
-
-def class_numbers(labels: list[str], classes: list[str]) -> np.ndarray:
-    """The column of each label's class, int (N,)."""
-    column = {name: number for number, name in enumerate(classes)}
-    return np.array([column[label] for label in labels], int)
 
 
 def _figures(probabilities: np.ndarray, targets: np.ndarray) -> dict[str, Any]:
@@ -161,7 +151,7 @@ def _figures(probabilities: np.ndarray, targets: np.ndarray) -> dict[str, Any]:
     return {
         "nll": negative_log_likelihood(probabilities, targets),
         "ece": expected_calibration_error(confidence, right),
-        "brier": brier_score(probabilities, targets),
+        "brier": float(brier_terms(probabilities, targets).mean()),
         "mean_confidence": float(confidence.mean()),
         "accuracy": float(right.mean()),
         "reliability": reliability(confidence, right),

@@ -13,7 +13,6 @@ from sklearn.datasets import load_digits
 
 from core.evaluation import calibration
 from core.evaluation.calibration import (
-    brier_score,
     expected_calibration_error,
     fit_temperature,
     negative_log_likelihood,
@@ -35,9 +34,8 @@ def test_the_calibration_error_by_hand() -> None:
     assert expected_calibration_error(np.zeros(0), np.zeros(0, bool)) == 0
 
 
-def test_brier_score_and_log_loss_by_hand() -> None:
+def test_log_loss_by_hand() -> None:
     table, targets = np.array([[0.7, 0.2, 0.1], [0.5, 0.5, 0.0]]), np.array([0, 2])
-    assert brier_score(table, targets) == pytest.approx((0.3**2 + 0.2**2 + 0.1**2 + 0.5**2 + 0.5**2 + 1) / 2)
     assert negative_log_likelihood(table, targets) == pytest.approx((-math.log(0.7) - math.log(1e-12)) / 2)
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import sklearn.metrics as sk
 
-from core.evaluation.calibration import brier_score, expected_calibration_error
+from core.evaluation.calibration import expected_calibration_error
 from core.evaluation.metrics import confusion, count_scores, macro_f1, normalise_rows, per_class, ranks, wilson_interval
 from core.evaluation.scores import class_intervals, measure
 
@@ -188,7 +188,9 @@ def test_scikit_learn_agrees_on_random_tables(seed: int) -> None:
     found = sk.precision_recall_fscore_support(true, answered, labels=range(num_classes), zero_division=0)
     assert np.allclose(table[["precision", "recall", "f1", "support"]].to_numpy().T, found)
     # What the view of trust shows of the same probabilities is the same figure.
-    assert figures["brier"]["value"] == pytest.approx(brier_score(probabilities, true))
+    assert figures["brier"]["value"] == pytest.approx(
+        ((probabilities - np.eye(probabilities.shape[1])[true]) ** 2).sum(axis=1).mean()
+    )
 
 
 def test_calibration_error_by_counting_bin_by_bin() -> None:
@@ -213,6 +215,12 @@ def test_one_class_alone_has_no_kappa_and_everything_else() -> None:
     figures = measure(["a"] * 4, ["a"] * 4, np.ones(4), np.zeros(4), np.ones((4, 1)), counts, ["a"])
     assert figures["kappa"]["value"] is None and figures["kappa"]["low"] is None
     assert figures["accuracy"]["value"] == 1 and figures["log_loss"]["value"] == 0
+
+
+def test_guessing_agrees_with_nothing_to_the_last_bit() -> None:
+    support = np.array([3.0, 7.0, 11.0])
+    guessed = count_scores(support, np.full(3, 7.0), support / 3)
+    assert guessed["kappa"] == 0 and guessed["mcc"] == 0
 
 
 def test_intervals_of_classes_by_hand() -> None:

@@ -53,7 +53,7 @@ def test_a_threshold_is_chosen_stored_and_removed(made_up: Run, open_page: OpenP
     least = smallest_target(*answers["val"])
     assert least is not None and 0.001 < least < 0.3
     app.number_input(key="abstention-target").set_value(0.1).run()
-    assert "cannot show an error of at most 0.1 %, 95.0 % sure: that takes at least 4,603 answers" in texts(app)
+    assert "cannot show an error of at most 0.1 %, 95 % sure: that takes at least 4,603 answers" in texts(app)
     app.button(key="smallest-target").click().run()
     chosen = choose_threshold(*answers["val"], least)
     effect = with_threshold(*answers["test"], chosen.threshold)

@@ -59,7 +59,7 @@ def _calibration(found: dict[str, Any]) -> None:
         for name, title, show, help in (
             ("ece", "Calibration error (ECE)", percent, "Mean gap between confidence and accuracy, in 15 bins."),
             ("brier", "Brier score", significant, "Squared distance to the truth, all classes: 0 is best, 2 worst."),
-            ("nll", "Log-loss", lambda nats: f"{significant(nats)} nats", "Mean -ln of the true class's probability."),
+            ("nll", "Log-loss (nats)", significant, "Mean -ln of the true class's probability."),
         ):
             words = show(before[name]) + (f" \N{RIGHTWARDS ARROW} {show(after[name])}" if fitted else "")
             st.metric(title, words, width="content", help=f"{help} Of the test images; smaller is better.")
@@ -114,7 +114,7 @@ def _can(run: Run, chosen: Threshold, effect: dict[str, Any] | None) -> None:
         f"Answers from a confidence of **{percent(chosen.threshold)}** on keep to that: of "
         f"{count(chosen.images, 'validation image')} {count(chosen.answered)} get one and {count(chosen.wrong)} of "
         f"those are wrong, so for images like these the error is at most {percent(chosen.bound)}, "
-        f"{percent(chosen.promise)} sure. The test images, which had no part in the choice: {_effect(effect)}"
+        f"{100 * chosen.promise:.0f} % sure. The test images, which had no part in the choice: {_effect(effect)}"
     )
     st.caption(
         "Exact binomial bound (Clopper and Pearson), tested along a fixed sequence of thresholds (Learn then Test). "
@@ -127,7 +127,7 @@ def _can(run: Run, chosen: Threshold, effect: dict[str, Any] | None) -> None:
 def _cannot(chosen: Threshold, smallest: float | None) -> None:
     st.info(
         f"{count(chosen.images, 'validation image')} cannot show an error of at most {percent(chosen.target)}, "
-        f"{percent(chosen.promise)} sure: that takes at least {count(chosen.least, 'answer')} without a mistake, more with "
+        f"{100 * chosen.promise:.0f} % sure: that takes at least {count(chosen.least, 'answer')} without a mistake, more with "
         "some. "
         + (f"The smallest error they can show is {percent(smallest)}." if smallest else "They show no useful one.")
         + " More validation images, a better model or less certainty would help.",
