@@ -268,15 +268,16 @@ def _add_map(figure: go.Figure, counts: np.ndarray, names: list[str], cells: Cel
         values = np.round(100 * shares).astype(np.uint8)
         hover = _MAP_HOVER.replace("Images: %{z:,}", f"{_unit(cells).removesuffix(' (%)')}: %{{z}} %")
     wrong = values[~np.eye(len(values), dtype=bool)]
+    most = max(1, int(wrong.max()))
     figure.add_heatmap(
         x=names,
         y=names,
         z=values,
         zmin=0,
         # The right answers would drown the mistakes: they stand beyond the end of the scale.
-        zmax=max(1, int(wrong.max())),
+        zmax=most,
         colorscale=SCALE,
-        colorbar={"title": {"text": _unit(cells), "side": "right"}},
+        colorbar={"title": {"text": _unit(cells), "side": "right"}} | ({"dtick": 1} if most < 10 else {}),
         hovertemplate=hover,
     )
     figure.update_layout(

@@ -147,14 +147,15 @@ def count_scores(support: np.ndarray, answers: np.ndarray, hits: np.ndarray) -> 
     share = support / total[..., None]
     accuracy = hits.sum(axis=-1) / total
     expected = (share * answers).sum(axis=-1) / total
+    above = np.where(np.abs(accuracy - expected) < 1e-12, 0.0, accuracy - expected)  # rounding is no agreement
     spread = (1 - (share**2).sum(axis=-1)) * (1 - ((answers / total[..., None]) ** 2).sum(axis=-1))
     scores = {"accuracy": accuracy, "balanced_accuracy": recall.sum(axis=-1) / there.sum(axis=-1)}
     for name, figure in (("precision", precision), ("recall", recall), ("f1", f1)):
         scores[f"macro_{name}"] = figure.sum(axis=-1) / there.sum(axis=-1)
         scores[f"weighted_{name}"] = (share * figure).sum(axis=-1)
     with np.errstate(invalid="ignore", divide="ignore"):
-        scores["kappa"] = np.where(expected < 1, (accuracy - expected) / (1 - expected), np.nan)
-    scores["mcc"] = _ratio(accuracy - expected, np.sqrt(np.maximum(spread, 0)))
+        scores["kappa"] = np.where(expected < 1, above / (1 - expected), np.nan)
+    scores["mcc"] = _ratio(above, np.sqrt(np.maximum(spread, 0)))
     return scores
 
 

@@ -7,7 +7,7 @@ import streamlit as st
 
 from core.charts_evaluation import curves_chart
 from core.runs.store import Run
-from core.wording import percent_interval
+from core.wording import interval
 from pages._components import readers
 from pages._components.evaluate.view import Report, evaluate_again
 from pages._components.figures import show_figure
@@ -51,7 +51,7 @@ def draw(run: Run, report: Report) -> None:
 
 
 def _areas(table: pd.DataFrame) -> None:
-    intervals = [percent_interval(*row) for row in table[["auc", "auc_low", "auc_high"]].itertuples(index=False)]
+    intervals = [interval(*ends) for ends in table[["auc_low", "auc_high"]].itertuples(index=False)]
     shown = table.assign(interval=intervals, auc=100 * table["auc"], average_precision=100 * table["average_precision"])
     st.dataframe(
         shown[["label", "auc", "interval", "average_precision", "support"]],
@@ -63,7 +63,7 @@ def _areas(table: pd.DataFrame) -> None:
                 format="%.1f %%",
                 help="How often an image of the class scores above another: 50 % is chance.",
             ),
-            "interval": st.column_config.TextColumn("95 % interval"),
+            "interval": st.column_config.TextColumn("95 %", help="95 % interval of the ROC area, in percent."),
             "average_precision": st.column_config.NumberColumn(
                 "Average precision", format="%.1f %%", help="The area below the precision-recall curve."
             ),
