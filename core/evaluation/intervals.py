@@ -1,7 +1,9 @@
 """How far a figure from so many test images may be from the truth: 95 % intervals, each by a bootstrap.
 
 Where a bootstrap's spread is known in closed form (a share, a mean) that is used in place of drawing. How often these
-intervals hold the truth is measured by `benchmarks/evaluation.py` and checked in tests.
+intervals hold the truth is measured by `benchmarks/evaluation.py` and checked in tests. Where they are known to fall
+short: few images of a rare class that is hardly ever mistaken (2 classes, 150 images, accuracy 97 %: 92 % of the
+intervals of balanced accuracy held the truth, 91.7 % of macro precision).
 """
 
 from __future__ import annotations
@@ -93,8 +95,9 @@ def calibration_interval(confidence: np.ndarray, right: np.ndarray, bins: int, s
     still: their percentiles miss the truth of a well calibrated model nearly always. Asked here instead is how large
     the true gaps can be: which multiples of the gaps found would, with the noise of this sample added, give an error
     as small (or as large) as the one found in no more than so many draws. Source of such intervals: J. Carpenter,
-    "Test inversion bootstrap confidence intervals", JRSS B 61 (1999). As the gaps found are noisy in shape too, the
-    upper end came out short in simulations; its tail is smaller for that, see `CALIBRATION_TAILS`.
+    "Test inversion bootstrap confidence intervals", JRSS B 61 (1999). As the gaps found are noisy in shape too,
+    the upper end came out short in simulations; `CALIBRATION_TAILS` is the third pair tried on models such as those of
+    the benchmark (2.5 % above covered 92 to 96 %, 1.25 % up to 97.6 %), not derived.
 
     Args:
         confidence: the answer's probability, (N,), 0..1, N at least 1.
