@@ -130,7 +130,6 @@ def subject(classifier: Classifier, root: Path, rows: pd.DataFrame) -> Subject:
 def main(run_folder: Path) -> int:
     """Carry out the job; gives the exit status."""
     run = Run(run_folder.name, run_folder)
-    limit_to_free_memory()
 
     def work(status: StatusWriter, request: dict[str, Any]) -> tuple[str, dict[str, Any]]:
         rows = images_to_explain(run, request.get("which", MIXED), int(request.get("images", SIZES[0])))
@@ -206,4 +205,5 @@ def _words(way: Sequence[Layer]) -> str:
 
 
 if __name__ == "__main__":
+    limit_to_free_memory()
     sys.exit(main(Path(sys.argv[1])))
