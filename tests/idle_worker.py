@@ -22,7 +22,8 @@ def _work(folder: Path) -> None:
     me = jobs.identify(os.getpid())
     assert me is not None
     others = sum(jobs.ProcessIdentity(row["pid"], row["start_time"]).is_alive() for row in read_jsonl(trace))
-    append_jsonl(trace, {"run": folder.name, "pid": me.pid, "start_time": me.start_time, "others": others})
+    about = {"run": folder.name, "pid": me.pid, "start_time": me.start_time, "others": others}
+    append_jsonl(trace, about | {"visible": os.environ.get("CUDA_VISIBLE_DEVICES")})
     deaf = (folder / DEAF).exists()
     with jobs.StatusWriter(folder) as status:
         if deaf:

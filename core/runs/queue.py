@@ -12,7 +12,7 @@ from core import jobs
 from core.errors import InputError
 from core.runs.line import CANCELLED, CANCELLED_AGAIN
 from core.runs.order import Order, Request, changing, on_devices, read_order, request_of, run_folder, states_in
-from core.runs.slots import CPU, MOST_SLOTS, Holder, holders
+from core.runs.slots import CPU, MOST_SLOTS, Holder, devices_used, holders
 from core.runs.waits import what_for
 from core.workspace import Workspace
 
@@ -74,7 +74,7 @@ def would_wait(workspace: Workspace, request: Request) -> str:
 
 def at_work(workspace: Workspace) -> list[Holder]:
     """The runs that are on a device now, by device and slot; one on several GPUs is there several times."""
-    return [holder for device in slots(workspace) for holder in holders(workspace, device)]
+    return [holder for device in devices_used(workspace) for holder in holders(workspace, device)]
 
 
 def move(workspace: Workspace, run_id: str, to: int) -> None:

@@ -77,6 +77,12 @@ def holders(workspace: Workspace, device: str) -> list[Holder]:
     return found
 
 
+def devices_used(workspace: Workspace) -> list[str]:
+    """The devices that ever had a run, also such as this process may not use."""
+    found = {path.stem.rpartition("-")[0].replace("_", ":") for path in workspace.slots.glob("*-*.lock")}
+    return sorted(found)
+
+
 def take(workspace: Workspace, run_id: str, devices: Sequence[str], num: int, slots: Mapping[str, int]) -> list[Taken]:
     """Take a slot on each of `num` of the devices, the first that have one free; all of them or none.
 
@@ -141,4 +147,4 @@ def _files(workspace: Workspace, device: str) -> Iterator[tuple[int, Path]]:
 
 
 def _file(workspace: Workspace, device: str, slot: int) -> Path:
-    return workspace.slots / f"{device.replace(':', '')}-{slot}.lock"
+    return workspace.slots / f"{device.replace(':', '_')}-{slot}.lock"

@@ -9,19 +9,21 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
+import pandas as pd
 import psutil
 import pytest
 
 from core import jobs
 from core.errors import InputError
-from core.files import write_json
+from core.files import read_jsonl, write_json
 from core.runs import launch, line, queue
 from core.runs.launch import resume_run, stop_now, stop_run
 from core.runs.order import Request, read_order, request_of
-from core.runs.store import Run
+from core.runs.store import DATA, MANIFEST, Run
 from core.workspace import REPOSITORY, Workspace
-from tests.idle_worker import DEAF, END
+from tests.idle_worker import DEAF, END, TRACE
 from tests.running import in_process
 from tests.standing_in import (
     at_once,
@@ -218,12 +220,13 @@ def test_stop_now_kills_what_does_not_end_and_says_that_it_was_stopped(workspace
     run = make_run(workspace, "a")
     (run.folder / DEAF).touch()
     jobs.launch(run.folder, "core.runs.turn", str(run.folder))
-    pid = await_begin(run)
+    process = jobs.identify(await_begin(run))
     child = psutil.Process(int((run.folder / DEAF).read_text()))
     stop_now(run, grace_s=1)
     assert run.status.state == "stopping"
     status = await_state(run)
-    assert status.state == "stopped" and "killed 1 s after" in status.message and not psutil.pid_exists(pid)
+    assert status.state == "stopped" and "killed 1 s after" in status.message
+    assert process is not None and not process.is_alive()
     wait_until(lambda: not child.is_running() or child.status() == psutil.STATUS_ZOMBIE, "its child's end")
     other = start_stand_in(workspace, "b")
     await_begin(other)
@@ -296,6 +299,51 @@ def test_a_run_that_waits_joins_again_when_the_file_is_lost(workspace: Workspace
     finish(a)
     await_begin(b)
     finish(b)
+
+
+def test_each_run_has_a_gpu_of_its_own_and_the_cpu_is_another_matter(workspace: Workspace) -> None:
+    two: dict[str, Any] = {"devices": ["cuda:0", "cuda:1"], "visible": {"cuda:0": "GPU-a", "cuda:1": "GPU-b"}}
+    a, b = (start_stand_in(workspace, name, **two) for name in "ab")
+    for run in (a, b):
+        await_begin(run)
+    both = start_stand_in(workspace, "both", num=2, **two)
+    after = start_stand_in(workspace, "after", **two)
+    cpu = start_stand_in(workspace, "cpu")
+    await_begin(cpu)  # nobody before it wants the CPU
+    on = {"cpu": "cpu", "cuda:0": "a", "cuda:1": "b"}
+    assert {one.device: one.run_id for one in queue.at_work(workspace)} == on
+    waits = {row.run_id: row for row in queue.waiting(workspace)}
+    assert waits["both"].waits_for == "for 2 GPUs at once, some of which a and b use" and waits["both"].device == "gpu"
+    words = "for one of the runs a or b, which use the 2 GPUs' 2 slots; 1 other goes before it"
+    assert waits["after"].waits_for == words and waits["after"].behind == ("a", "b", "both")
+    finish(a)
+    wait_until(lambda: queue.waiting(workspace)[0].behind == ("b",), "the first GPU to be free")
+    assert after.status.state == "queued"  # or those that need several would never have their turn
+    finish(b)
+    await_begin(both)
+    finish(both)
+    await_begin(after)
+    finish(after)
+    finish(cpu)
+    visible = {row["run"]: row["visible"] for row in read_jsonl(workspace.root / TRACE)}
+    assert (visible["a"], visible["b"], visible["both"]) == ("GPU-a", "GPU-b", "GPU-a,GPU-b")
+
+
+def test_a_run_is_tried_again_as_a_new_one(workspace: Workspace) -> None:
+    run = make_run(workspace, "a")
+    queue.cancel(workspace, "a")
+    manifest = pd.DataFrame({"path": ["x.png", "y.png"], "label": ["x", "y"], "split": ["train", "val"]})
+    manifest.to_parquet(run.folder / MANIFEST)
+    write_json(run.folder / DATA, {"dataset_fingerprint": "f", "num_edits": 3})
+    done = in_process("train", "--retry", "a", "--detach")
+    assert done.status == 0, done.errors
+    again = Run(done.result["run"], workspace.run(done.result["run"]))
+    assert again.id != "a" and again.config == run.config and again.data() == run.data()
+    assert again.manifest().equals(manifest)
+    await_begin(again)
+    finish(again)
+    refused = in_process("train", "--retry", "a", "--resume", "a")
+    assert refused.status == 2 and "one of them" in refused.result["error"]
 
 
 @pytest.mark.parametrize(("device", "num"), [("tpu", 1), ("cuda", 1), ("cuda:x", 1), ("cpu", -1), ("cpu", 65)])

@@ -71,9 +71,10 @@ def test_stop_keeps_the_best_weights_and_resume_ends_as_if_uninterrupted(
     image_folder: ImageFolder, workspace: Workspace
 ) -> None:
     images = image_folder(counts={"cat": 40, "dog": 40})
-    whole = _start(workspace, images, optim__epochs=60)
+    whole, stopped = (_start(workspace, images, optim__epochs=60) for _ in range(2))
+    wait_until(lambda: f"the run {whole.id}" in stopped.status.message, "the second to say what it waits for")
+    assert stopped.status.state == "queued" and _epochs(stopped) == 0
     _await(whole, "finished")
-    stopped = _start(workspace, images, optim__epochs=60)
     wait_until(lambda: _epochs(stopped) >= 2, "two epochs")
     stop_run(stopped)
     status = _await(stopped)
