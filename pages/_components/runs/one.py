@@ -17,6 +17,7 @@ from pages._components.run_panel import run_panel
 from pages._components.runs import made_from, records
 from pages._components.states import state_text
 from pages._components.text import escape
+from pages._components.train.another import offer_clone
 
 VIEWS = {
     "Course": run_panel,
@@ -72,6 +73,7 @@ def _about(run: Run) -> About:
 
 def _actions(workspace: Workspace, run: Run, about: About) -> None:
     query = {keys.RUN: run.id}
+    offer_clone()
     with st.container(horizontal=True, vertical_alignment="center", key="run-actions"):
         if readers.was_evaluated(run):
             st.page_link(keys.EVALUATE, label="Evaluate", icon=":material/fact_check:", query_params=query)

@@ -18,13 +18,23 @@ from pages._components.config_form import PRESET, fill_from
 from pages._components.guard import guarded
 from pages._components.text import escape
 
+_CLONED = "cloned"  # session: the run whose settings were put into the form last because the address said so
+
+
+def offer_clone() -> None:
+    """Where a link to clone a run is drawn: following it fills the form, also if that was done before."""
+    st.session_state.pop(_CLONED, None)
+
 
 def begin_as_asked(workspace: Workspace) -> None:
-    """Where the address names a run to clone, put its settings into the form, once; before the form is drawn."""
+    """Where the address names a run to clone, put its settings into the form, once; before the form is drawn.
+
+    The address stays as it is: to take the run out of it would make one more page for the browser's back button.
+    """
     run_id = st.query_params.get(keys.CLONE)
-    if run_id is None:
+    if run_id is None or st.session_state.get(_CLONED) == run_id:
         return
-    keys.write(keys.CLONE, None)
+    st.session_state[_CLONED] = run_id
     with guarded():
         config = open_run(workspace, run_id).config
         st.session_state[PRESET], _ = nearest_preset(config)
