@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-GUIDED = ["core.data", "core.sweeps", "core.training", *(f"core.training.{room}" for room in ("batching", "augmentation", "backbone"))]
-GUIDED += ["core.training.loop", "core.training.trials"]
+ROOMS = ("batching", "augmentation", "backbone", "loop", "trials")
+GUIDED = ["core.data", "core.sweeps", "core.training", *(f"core.training.{room}" for room in ROOMS)]
 
 
 @pytest.mark.parametrize("room", GUIDED)

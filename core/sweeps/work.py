@@ -99,9 +99,9 @@ class _Work:
             if self.study.take_back(trial, self.sweep.budget.trials):
                 return
             # Who works on it stands there before anything is started: another process would look for it.
-            trial.set_user_attr(HOME, str(self.workspace.root))
+            trial.set_user_attr(WORKER, self.folder.name)  # before those that let others ask whether it lives
             trial.set_user_attr(HOST, socket.gethostname())
-            trial.set_user_attr(WORKER, self.folder.name)
+            trial.set_user_attr(HOME, str(self.workspace.root))
             tags = (self.sweep.tag, trial_tag(trial.number))
             config = self.spec.config(trial.params)
             run = start_run(self.workspace, config, self.manifest, self.data, tags=tags)

@@ -11,6 +11,7 @@ import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import psutil
 import pytest
 from safetensors.numpy import load_file
 
@@ -228,7 +229,9 @@ def test_an_interrupted_count_is_counted_again(workspace: Workspace) -> None:
     config = build_config({}, "from-scratch")
     assert model_size(workspace, config, 2) is None
     folder = next((workspace.cache / "model-sizes").iterdir())
-    os.kill(json.loads((folder / jobs.PROCESS).read_text())["pid"], 9)
+    noted = json.loads((folder / jobs.PROCESS).read_text())["pid"]
+    os.kill(noted, 9)
+    wait_until(lambda: not psutil.pid_exists(noted), "its end")
     shutil.rmtree(folder)
     folder.mkdir()  # as an interrupted helper leaves it
     wait_until(lambda: model_size(workspace, config, 2) is not None, "the count")

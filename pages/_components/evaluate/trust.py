@@ -127,8 +127,8 @@ def _can(run: Run, chosen: Threshold, effect: dict[str, Any] | None) -> None:
 def _cannot(chosen: Threshold, smallest: float | None) -> None:
     st.info(
         f"{count(chosen.images, 'validation image')} cannot show an error of at most {percent(chosen.target)}, "
-        f"{100 * chosen.promise:.0f} % sure: that takes at least {count(chosen.least, 'answer')} without a mistake, more with "
-        "some. "
+        f"{100 * chosen.promise:.0f} % sure: that takes at least {count(chosen.least, 'answer')} without a "
+        "mistake, more with some. "
         + (f"The smallest error they can show is {percent(smallest)}." if smallest else "They show no useful one.")
         + " More validation images, a better model or less certainty would help.",
         icon=":material/info:",
