@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 ROOMS = ("batching", "augmentation", "backbone", "loop", "trials")
-GUIDED = ["core.data", "core.sweeps", "core.training", *(f"core.training.{room}" for room in ROOMS)]
+GUIDED = ["core.data", "core.evaluation", "core.runs", "core.sweeps", "core.training"]
+GUIDED += [f"core.training.{room}" for room in ROOMS]
 
 
 @pytest.mark.parametrize("room", GUIDED)
