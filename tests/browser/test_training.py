@@ -96,4 +96,4 @@ def test_a_killed_worker_is_called_lost_and_can_be_resumed(server: Server, visit
     visitor.press("Resume")
     expect(visitor.figure("Epoch")).to_contain_text(f"of {UNTIL_STOPPED}")
     os.kill(worker(run).pid, signal.SIGKILL)
-    visitor.sees("ended without a word")
+    visitor.sees("ended from outside by SIGKILL")  # the server has begun it, and was told how it ended
