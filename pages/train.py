@@ -38,6 +38,8 @@ def _first_view(runs: list[Run]) -> str:
 
     Later the same in this session, so that what is shown does not change when a run ends.
     """
+    if keys.CLONE in st.query_params:
+        return keys.PLANNING
     at_work = runs[0].status.state not in ENDED
     remembered = st.session_state.setdefault(_FIRST, keys.WATCHING if at_work else keys.PLANNING)
     return keys.WATCHING if keys.RUN in st.query_params else remembered

@@ -168,8 +168,13 @@ def page_of(num_rows: int, rows_a_page: int, key: str) -> int:
 
 def remember(key: str, value: str) -> None:
     """Make `value` the choice of `key` here and on the other pages."""
-    st.session_state[f"{key}-choice"] = value
+    prefer(key, value)
     write(key, value)
+
+
+def prefer(key: str, value: str) -> None:
+    """Make `value` the choice of `key` where the address names none."""
+    st.session_state[f"{key}-choice"] = value
 
 
 def open_image(dataset_id: str, image: str, page: Path) -> None:

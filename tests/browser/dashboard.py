@@ -20,6 +20,7 @@ import pytest
 
 from core import jobs
 from core.config import PRESETS, build_config
+from core.data.datasets import ensure_builtin
 from core.data.splits import divide
 from core.jobs import ProcessIdentity
 from core.runs.launch import start_run
@@ -85,6 +86,7 @@ def train(home: Path, dataset: str, epochs: int) -> Run:
 def begin(home: Path, dataset: str, epochs: int) -> Run:
     """Start training from scratch as the form does, in a fork; see `launch_forked`."""
     config = build_config({"data.dataset": dataset, "optim.epochs": epochs, "stop.patience": 0}, "from-scratch")
+    ensure_builtin(Workspace(home))  # before the first visit, too
     division = divide(Workspace(home), config)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(jobs, "launch", launch_forked)

@@ -63,7 +63,7 @@ def test_what_is_changed_first_stands_before_the_groups(workspace: Workspace, op
     keys = [one.key for one in (*app.sidebar.selectbox, *app.sidebar.number_input)]
     groups = [one.label for one in app.sidebar.expander]
     assert set(groups) == {
-        *("Split", "Preprocessing", "Model", "Augmentation", "Optimisation"),
+        *("Data", "Split", "Preprocessing", "Model", "Augmentation", "Optimisation"),
         *("Learning-rate schedule", "Early stopping", "Runtime"),
     }
     inside = {field.key for group in app.sidebar.expander for field in (*group.selectbox, *group.number_input)}

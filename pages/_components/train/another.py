@@ -29,7 +29,7 @@ def offer_clone() -> None:
 def begin_as_asked(workspace: Workspace) -> None:
     """Where the address names a run to clone, put its settings into the form, once; before the form is drawn.
 
-    The address stays as it is: to take the run out of it would make one more page for the browser's back button.
+    The address stays as it is: any change of it would be one more page for the browser's back button.
     """
     run_id = st.query_params.get(keys.CLONE)
     if run_id is None or st.session_state.get(_CLONED) == run_id:
@@ -38,7 +38,8 @@ def begin_as_asked(workspace: Workspace) -> None:
     with guarded():
         config = open_run(workspace, run_id).config
         st.session_state[PRESET], _ = nearest_preset(config)
-        _fill(config, {})
+        fill_from(config, {})
+        keys.prefer(keys.DATASET, config.data.dataset)
 
 
 def suggest_again(run: Run, status: Status) -> None:
