@@ -9,6 +9,7 @@ from types import TracebackType
 
 import numpy as np
 
+from core.onnx_runtime import num_cores
 from core.training.batching.images import DECODE_THREADS, Images, fits_in_memory
 
 MOST_WAITING, SHARE = 2**30, 0.25  # bytes of decoded images that may wait, where they are a quarter of what is free
@@ -23,7 +24,8 @@ class ReadAhead:
     def __init__(self, splits: list[Images]) -> None:
         self._splits = splits
         self._todo = iter([(images, index) for images in splits for index in range(len(images))])
-        self._pool = ThreadPoolExecutor(DECODE_THREADS, thread_name_prefix="decode")
+        # No more than cores: torch is being loaded meanwhile, and each thread that wants the lock keeps it waiting.
+        self._pool = ThreadPoolExecutor(min(DECODE_THREADS, num_cores()), thread_name_prefix="decode")
         self._waiting: deque[Future[np.ndarray]] = deque()
         size = max((images.spec.size for images in splits), default=1)
         waiting = MOST_WAITING if fits_in_memory(MOST_WAITING, SHARE) else MOST_WAITING // 16
