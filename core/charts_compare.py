@@ -139,14 +139,7 @@ def seeds_chart(table: pd.DataFrame, mean: float | None, std: float | None) -> g
         mode="markers",
         name="run",
         marker={"size": 11, "color": PALETTE[0]},
-        error_y={
-            "type": "data",
-            "symmetric": False,
-            "array": 100 * table["test_accuracy_high"] - accuracies,
-            "arrayminus": accuracies - 100 * table["test_accuracy_low"],
-            "color": PALETTE[0],
-            "thickness": 1,
-        },
+        error_y=_intervals(table),
         hovertemplate="seed %{x}: %{y:.1f} %<extra></extra>",
     )
     if mean is not None and std is not None:
@@ -197,14 +190,7 @@ def learning_curve_chart(table: pd.DataFrame, curve: pd.DataFrame | None) -> go.
         mode="markers",
         name="measured, with 95 % intervals",
         marker={"size": 10, "color": PALETTE[0]},
-        error_y={
-            "type": "data",
-            "symmetric": False,
-            "array": 100 * table["test_accuracy_high"] - accuracies,
-            "arrayminus": accuracies - 100 * table["test_accuracy_low"],
-            "color": PALETTE[0],
-            "thickness": 1,
-        },
+        error_y=_intervals(table),
         hovertemplate="%{x:,} images: %{y:.1f} %<extra></extra>",
     )
     ticks = sorted(
@@ -251,3 +237,15 @@ def _minutes(rows: Sequence[Mapping[str, Any]]) -> list[float]:
         passed += (row.get("seconds") or 0.0) / 60
         result.append(passed)
     return result
+
+
+def _intervals(table: pd.DataFrame) -> dict[str, Any]:
+    """Bars from test_accuracy_low to test_accuracy_high, in percent."""
+    return {
+        "type": "data",
+        "symmetric": False,
+        "array": 100 * (table["test_accuracy_high"] - table["test_accuracy"]),
+        "arrayminus": 100 * (table["test_accuracy"] - table["test_accuracy_low"]),
+        "color": PALETTE[0],
+        "thickness": 1,
+    }

@@ -26,6 +26,7 @@ from core.data.stored import open_dataset
 from core.errors import DarkroomError, InputError
 from core.evaluation.predictions import PREDICTIONS, predict_manifest, read_predictions, write_predictions
 from core.evaluation.same_test import answers_of, with_hashes
+from core.evaluation.side_jobs import cancel_in, progress_in, start_in
 from core.files import read_json, write_json, writing
 from core.inference.bundle import META, read_bundle
 from core.inference.classifier import open_classifier
@@ -82,16 +83,7 @@ def ask(run: Run, other: Run) -> None:
     read_bundle(run.bundle)
     if not (other.folder / PREDICTIONS).is_file():
         raise InputError(f"Run {other.id} has not been tested.", "Choose one that finished, or evaluate it first.")
-    folder = again_folder(run, other)
-    folder.mkdir(parents=True, exist_ok=True)
-    with FileLock(folder.parent / ".asking.lock"):
-        status = progress(run, other)
-        if status is not None and not status.ended:
-            return
-        (folder / RESULT).unlink(missing_ok=True)
-        (folder / jobs.LOG).unlink(missing_ok=True)
-        jobs.prepare(folder)
-        jobs.launch(folder, "core.evaluation.again_on", str(run.folder), str(other.folder))
+    start_in(again_folder(run, other), RESULT, "core.evaluation.again_on", str(run.folder), str(other.folder))
 
 
 def knows_classes(run: Run, other: Run) -> bool:
@@ -103,15 +95,12 @@ def knows_classes(run: Run, other: Run) -> bool:
 
 def progress(run: Run, other: Run) -> jobs.Status | None:
     """How far the job is; None where none was started."""
-    folder = again_folder(run, other)
-    return jobs.read_status(folder) if (folder / jobs.STATUS).exists() else None
+    return progress_in(again_folder(run, other))
 
 
 def cancel(run: Run, other: Run) -> None:
     """Ask the job to end."""
-    status = progress(run, other)
-    if status is not None and not status.ended:
-        jobs.request_stop(again_folder(run, other))
+    cancel_in(again_folder(run, other))
 
 
 def answered(run: Run, other: Run) -> tuple[pd.DataFrame, Again] | None:

@@ -11,13 +11,13 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from filelock import FileLock
 
 from core import jobs
 from core.data.manifest import usable
 from core.data.stored import open_dataset
 from core.errors import DarkroomError, ImageReadError, InputError
 from core.evaluation.predictions import PREDICTIONS, read_predictions
+from core.evaluation.side_jobs import cancel_in, progress_in, start_in
 from core.evaluation.unknown import Flagged, flagged, separation
 from core.files import read_json, write_bytes, write_json
 from core.inference.bundle import WEIGHTS, Bundle, read_bundle
@@ -68,29 +68,17 @@ def ask(run: Run, dataset_id: str) -> None:
     """
     read_bundle(run.bundle)
     open_dataset(Workspace.default(), dataset_id)
-    folder = folder_of(run, dataset_id)
-    folder.mkdir(parents=True, exist_ok=True)
-    with FileLock(folder.parent / ".asking.lock"):
-        status = progress(run, dataset_id)
-        if status is not None and not status.ended:
-            return
-        (folder / RESULT).unlink(missing_ok=True)
-        (folder / jobs.LOG).unlink(missing_ok=True)
-        jobs.prepare(folder)
-        jobs.launch(folder, "core.evaluation.strangers", str(run.folder), dataset_id)
+    start_in(folder_of(run, dataset_id), RESULT, "core.evaluation.strangers", str(run.folder), dataset_id)
 
 
 def progress(run: Run, dataset_id: str) -> jobs.Status | None:
     """How far the job is; None where none was started."""
-    folder = folder_of(run, dataset_id)
-    return jobs.read_status(folder) if (folder / jobs.STATUS).exists() else None
+    return progress_in(folder_of(run, dataset_id))
 
 
 def cancel(run: Run, dataset_id: str) -> None:
     """Ask the job to end."""
-    status = progress(run, dataset_id)
-    if status is not None and not status.ended:
-        jobs.request_stop(folder_of(run, dataset_id))
+    cancel_in(folder_of(run, dataset_id))
 
 
 def asked(run: Run) -> list[str]:
