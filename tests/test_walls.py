@@ -33,6 +33,7 @@ PROGRAMS = {
     "core.verbs_compare",
     "core.sweeps.work",
     "core.evaluation.saliency_job",
+    "core.evaluation.explainer_helper",
     "core.docs",
 }
 FOUNDATION = {
@@ -55,6 +56,7 @@ MAY_IMPORT = {
     "core.training": {"core.training", "core.data"},
     "core.inference": {"core.inference", "core.training", "core.data"},
     "core.evaluation": {"core.evaluation", "core.inference", "core.training", "core.data", "core.runs"},
+    "core.exports": {"core.exports", "core.evaluation", "core.inference", "core.training", "core.data", "core.runs"},
 }
 
 

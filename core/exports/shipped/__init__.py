@@ -1,0 +1,6 @@
+"""What an export's predict.py is made of: these modules' source goes into it, so they import nothing of ours.
+
+`answering` is the program itself. The others open a model in their runtime, each with
+`open_model(path, threads) -> Callable` from float32 images (N, 3, H, W) to float32 logits (N, classes), on the CPU, for
+any N: `onnx_model`, `torchscript_model` and `torch_export_model`.
+"""
