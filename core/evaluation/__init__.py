@@ -14,7 +14,8 @@ answer? `unknown`: is an image like those it knows, tried on `strangers` of anot
 
 **4. Where it breaks.** `slices` are parts of the test images; `robustness` spoils them by `corruptions`. `saliency`
 maps where the network looks, `saliency_checks` judges the maps, `saliency_job` makes them and `explained` reads them
-back. What takes long is one of the `side_jobs`.
+back. What takes long is one of the `side_jobs`. `explainer` makes the map of one image that somebody brings, by its
+`explainer_helper`.
 
 **5. Against another run.** `same_test` finds the test images two runs share, `pairing` brings them together or says
 why not, `comparison` is the arithmetic and `verdict` the words. `again_on` tests a run on another's images.

@@ -93,6 +93,24 @@ def combined(several: Sequence[np.ndarray]) -> np.ndarray:
     return product / np.maximum(product.max(axis=(1, 2), keepdims=True), _NOTHING).astype(np.float32)
 
 
+def ways_of(layers: Sequence[Layer]) -> list[list[Layer]]:
+    """What maps can be made from: each layer by itself, and what all agree on where they differ in their places."""
+    return [[layer] for layer in layers] + ([list(layers)] if len({layer.side for layer in layers}) > 1 else [])
+
+
+def in_words(way: Sequence[Layer]) -> str:
+    """One of `ways_of`, for people."""
+    if len(way) > 1:
+        return "what " + ", ".join(f"{layer.side} x {layer.side}" for layer in way) + " places agree on"
+    return f"{way[0].name}, {way[0].side} x {way[0].side} places"
+
+
+def of_way(found: Sequence[np.ndarray], layers: Sequence[Layer], way: Sequence[Layer]) -> np.ndarray:
+    """The maps of a way, from those that `maps` gave of all layers."""
+    chosen = [one for layer, one in zip(layers, found, strict=True) if layer in way]
+    return chosen[0] if len(chosen) == 1 else combined(chosen)
+
+
 def randomised(network: nn.Module, images_NCHW: Tensor, seed: int = 0) -> nn.Module:
     """A copy that has forgotten what it learned: the values of each weight tensor in random order.
 

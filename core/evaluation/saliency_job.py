@@ -83,29 +83,29 @@ def explain(
     layers = saliency.spatial_layers(network, _inputs(classifier, choosing.pixels_NHWC[:2]))
     if not layers:
         raise InputError("No layer of this network knows where in the image something is, so there are no maps.")
-    ways = [[layer] for layer in layers] + ([layers] if len({layer.side for layer in layers}) > 1 else [])
+    ways = saliency.ways_of(layers)
     total = len(choosing.rows) + len(wanted.rows)
     gains = np.zeros(len(ways))
     found = _maps(classifier, network, choosing, layers)
     for place in range(len(choosing.rows)):
         for number, way in enumerate(ways):
             gains[number] += _score(
-                classifier, choosing, place, _of_way(found, layers, way)[place], seed, MOVED_TO_CHOOSE
+                classifier, choosing, place, saliency.of_way(found, layers, way)[place], seed, MOVED_TO_CHOOSE
             ).gain
         on_progress(place + 1, total)
     best = ways[int(gains.argmax())]
     seen = _inputs(classifier, choosing.pixels_NHWC)
     forgotten = [saliency.randomised(network, seen, seed + number) for number in range(SHUFFLINGS)]
-    mine = _of_way(_maps(classifier, network, wanted, best), best, best)
-    theirs = [_of_way(_maps(classifier, other, wanted, best), best, best) for other in forgotten]
+    mine = saliency.of_way(_maps(classifier, network, wanted, best), best, best)
+    theirs = [saliency.of_way(_maps(classifier, other, wanted, best), best, best) for other in forgotten]
     results = []
     for place in range(len(wanted.rows)):
         scores = _score(classifier, wanted, place, mine[place], seed)
         alike = float(np.mean([likeness(mine[place], other[place]) for other in theirs]))
         results.append((mine[place], replace(scores, likeness=alike)))
         on_progress(len(choosing.rows) + place + 1, total)
-    tried = {_words(way): float(gain) / len(choosing.rows) for way, gain in zip(ways, gains, strict=True)}
-    return _words(best), tried, results
+    tried = {saliency.in_words(way): float(gain) / len(choosing.rows) for way, gain in zip(ways, gains, strict=True)}
+    return saliency.in_words(best), tried, results
 
 
 def subject(classifier: Classifier, root: Path, rows: pd.DataFrame) -> Subject:
@@ -188,20 +188,9 @@ def _maps(classifier: Classifier, network: torch.nn.Module, of: Subject, layers:
     return [np.concatenate(of_layer) for of_layer in zip(*parts, strict=True)]
 
 
-def _of_way(found: Sequence[np.ndarray], layers: Sequence[Layer], way: Sequence[Layer]) -> np.ndarray:
-    chosen = [one for layer, one in zip(layers, found, strict=True) if layer in way]
-    return chosen[0] if len(chosen) == 1 else saliency.combined(chosen)
-
-
 def _score(classifier: Classifier, of: Subject, place: int, found: np.ndarray, seed: int, moved: int = MOVED) -> Scores:
     generator = np.random.default_rng([seed, place])
     return score(classifier.probabilities, of.pixels_NHWC[place], int(of.explained[place]), found, generator, moved)
-
-
-def _words(way: Sequence[Layer]) -> str:
-    if len(way) > 1:
-        return "what " + ", ".join(f"{layer.side} x {layer.side}" for layer in way) + " places agree on"
-    return f"{way[0].name}, {way[0].side} x {way[0].side} places"
 
 
 if __name__ == "__main__":
