@@ -88,6 +88,11 @@ class Workspace:
         return self._made("cache", "uploads")
 
     @property
+    def batches(self) -> Path:
+        """Images brought to Classify and what models said of them, a folder each; gone after a day."""
+        return self._made("cache", "batches")
+
+    @property
     def downloads(self) -> Path:
         """What torchvision downloads; files put here by hand are used without the network."""
         return self._made("cache", "torchvision")
@@ -114,6 +119,9 @@ class Workspace:
     def analysis(self, dataset_id: str) -> Path:
         """Features of a dataset's images, what was found by them, and the job that does so. Safe to delete."""
         return self._made("cache", "analysis") / _checked(dataset_id, "dataset")
+
+    def batch(self, batch_id: str) -> Path:
+        return self.batches / _checked(batch_id, "batch")
 
     def run(self, run_id: str) -> Path:
         return self.runs / _checked(run_id, "run")

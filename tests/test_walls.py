@@ -34,6 +34,7 @@ PROGRAMS = {
     "core.sweeps.work",
     "core.evaluation.saliency_job",
     "core.evaluation.explainer_helper",
+    "core.inference.batch_job",
     "core.docs",
 }
 FOUNDATION = {

@@ -119,11 +119,20 @@ class Classifier:
                 except ImageReadError as error:
                     answers[index] = Answer(names[index], None, None, [], str(error))
             if readable:
-                logits, features = self.logits_and_features(np.stack([pixels for _, pixels in readable]))
-                known = self.are_familiar(logits, features)
-                for (index, _), row, familiar in zip(readable, self._calibrated(logits), known, strict=True):
-                    answers[index] = self._ranked(names[index], row, familiar)
+                places = [index for index, _ in readable]
+                found = self.answers(np.stack([pixels for _, pixels in readable]), [names[index] for index in places])
+                for index, answer in zip(places, found, strict=True):
+                    answers[index] = answer
         return answers
+
+    def answers(self, pixels_NHWC: np.ndarray, names: Sequence[str]) -> list[Answer]:
+        """The same for images that were read: uint8 pixels from `core.preprocess.read_pixels`, at least one."""
+        logits, features = self.logits_and_features(pixels_NHWC)
+        known = self.are_familiar(logits, features)
+        return [
+            self._ranked(name, row, familiar)
+            for name, row, familiar in zip(names, self._calibrated(logits), known, strict=True)
+        ]
 
     def _calibrated(self, logits: np.ndarray) -> np.ndarray:
         return softmax(logits.astype(np.float64) / self.bundle.temperature)
