@@ -152,8 +152,11 @@ def softmax(logits: np.ndarray) -> np.ndarray:
     return exponentials / exponentials.sum(axis=-1, keepdims=True)
 
 
-def open_classifier(folder: Path, engine: EngineName = "onnx") -> Classifier:
+def open_classifier(folder: Path, engine: EngineName = "onnx", threads: int = 0) -> Classifier:
     """Load a bundle. `onnx` needs no torch; `torch` runs the weights themselves.
+
+    Args:
+        threads: of ONNX Runtime that work on one call; 0 for as many as there are cores for this process.
 
     Raises:
         DarkroomError: no bundle, or one whose ONNX graph was withheld because it disagreed with the weights.
@@ -170,17 +173,17 @@ def open_classifier(folder: Path, engine: EngineName = "onnx") -> Classifier:
             f"This model has no ONNX graph: {reason}.",
             "Classify with the weights themselves: python -m core predict RUN IMAGE --engine torch",
         )
-    return Classifier(bundle, onnx_forward(bundle.onnx), read_familiar(folder))
+    return Classifier(bundle, onnx_forward(bundle.onnx, threads), read_familiar(folder))
 
 
-def onnx_forward(path: Path) -> Engine:
+def onnx_forward(path: Path, threads: int = 0) -> Engine:
     """An ONNX graph with input `images` and outputs `logits` and `last_features`, run by ONNX Runtime on the CPU."""
-    return _Graph(path)
+    return _Graph(path, threads)
 
 
 class _Graph:
-    def __init__(self, path: Path) -> None:
-        self._session = open_session(path)
+    def __init__(self, path: Path, threads: int) -> None:
+        self._session = open_session(path, threads)
         self._outputs = [output.name for output in self._session.get_outputs()]
 
     def __call__(self, images_NCHW: np.ndarray) -> np.ndarray:
