@@ -38,6 +38,9 @@ START_GRACE_S = 20.0  # between creating a folder and the launcher noting the pr
 TURN_CAME = "DARKROOM_TURN_CAME"  # environment of a process that waited for its turn: when that came
 STATUS, PROCESS, STOP, LOG, LOCK = "status.json", "process.json", "stop", "log.txt", ".lock"
 ENDED_AS = "exit.json"
+# Threads that wait for one another look a short while and then sleep. By default they look for so long that beside
+# another busy program training was four times slower; alone it makes no difference (benchmarks/busy_machine.py).
+NEIGHBOURLY = {"GOMP_SPINCOUNT": "3000"}
 
 
 @dataclass(frozen=True)
@@ -297,7 +300,13 @@ def spawn(
             stderr=subprocess.STDOUT,
             start_new_session=True,
             # By its full path: a relative DARKROOM_HOME would mean another folder in the child's working directory.
-            env={**os.environ, **Workspace.default().environment, "PYTHONUNBUFFERED": "1", **(environment or {})},
+            env={
+                **NEIGHBOURLY,
+                **os.environ,
+                **Workspace.default().environment,
+                "PYTHONUNBUFFERED": "1",
+                **(environment or {}),
+            },
         )
     identity = identify(child.pid) or ProcessIdentity(child.pid, time.time())
 

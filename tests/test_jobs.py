@@ -161,6 +161,19 @@ def test_a_launched_job_survives_its_parent_and_logs_to_its_folder(tmp_path: Pat
     wait_until(lambda: "stopped cleanly" in (folder / jobs.LOG).read_text(), "its last words, after its status")
 
 
+def test_threads_of_a_job_do_not_wait_busily_unless_asked_to(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, asked in (("by-itself", None), ("as-asked", "77")):
+        if asked:
+            monkeypatch.setenv("GOMP_SPINCOUNT", asked)
+        folder = tmp_path / name
+        folder.mkdir()
+        child = jobs.spawn(folder, "tests.waiting", str(folder))
+        environment = psutil.Process(child.pid).environ()
+        jobs.request_stop(folder)
+        assert environment["GOMP_SPINCOUNT"] == (asked or jobs.NEIGHBOURLY["GOMP_SPINCOUNT"])
+        wait_until(lambda identity=child: not identity.is_alive(), "its end")
+
+
 def test_heartbeats_go_on_while_the_job_computes(tmp_path: Path) -> None:
     with jobs.StatusWriter(tmp_path) as status:
         status.update(message="busy")
