@@ -120,6 +120,7 @@ def test_a_class_that_is_too_small_is_said_before_starting(
     assert "'dog' has 2" in texts(app) and _button(app, "Start").disabled
 
 
+@pytest.mark.usefixtures("forked_jobs")
 def test_start_launches_a_run_that_stop_ends(workspace: Workspace, open_page: OpenPage) -> None:
     app = open_page("train", dataset="digits")
     app.selectbox(key="preset").set_value("from-scratch").run()

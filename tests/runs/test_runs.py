@@ -68,6 +68,7 @@ def test_a_run_leaves_everything_its_readers_need(image_folder: ImageFolder, wor
     assert list_runs(workspace) == [run]
 
 
+@pytest.mark.usefixtures("forked_jobs")
 def test_stop_keeps_the_best_weights_and_resume_ends_as_if_uninterrupted(
     image_folder: ImageFolder, workspace: Workspace
 ) -> None:
@@ -89,6 +90,7 @@ def test_stop_keeps_the_best_weights_and_resume_ends_as_if_uninterrupted(
     assert all((first[name] == second[name]).all() for name in first)
 
 
+@pytest.mark.usefixtures("forked_jobs")
 def test_a_killed_worker_is_lost_and_goes_on_when_resumed(image_folder: ImageFolder, workspace: Workspace) -> None:
     run = _start(workspace, image_folder(counts={"cat": 40, "dog": 40}), optim__epochs=150)
     wait_until(lambda: "Epoch 3 of 150" in (run.folder / jobs.LOG).read_text(), "three epochs")
@@ -101,6 +103,7 @@ def test_a_killed_worker_is_lost_and_goes_on_when_resumed(image_folder: ImageFol
     assert [row["epoch"] for row in run.metrics()] == list(range(1, 151))
 
 
+@pytest.mark.usefixtures("forked_jobs")
 def test_sigterm_means_stop(image_folder: ImageFolder, workspace: Workspace) -> None:
     run = _start(workspace, image_folder(counts={"cat": 40, "dog": 40}), optim__epochs=200)
     wait_until(lambda: _epochs(run) >= 1, "one epoch")
@@ -108,6 +111,7 @@ def test_sigterm_means_stop(image_folder: ImageFolder, workspace: Workspace) -> 
     assert _await(run).state == "stopped" and run.has_bundle
 
 
+@pytest.mark.usefixtures("forked_jobs")
 def test_a_dataset_deleted_before_training_fails_with_words(image_folder: ImageFolder, workspace: Workspace) -> None:
     images = image_folder()
     config = _config(workspace, images)
@@ -120,6 +124,7 @@ def test_a_dataset_deleted_before_training_fails_with_words(image_folder: ImageF
     assert status.state == "failed" and "no longer there" in status.message
 
 
+@pytest.mark.usefixtures("forked_jobs")
 def test_one_image_deleted_before_training_is_named(image_folder: ImageFolder, workspace: Workspace) -> None:
     images = image_folder()
     config = _config(workspace, images)
@@ -193,6 +198,7 @@ def test_weights_that_cannot_be_had_fail_with_status_two(image_folder: ImageFold
     assert "Traceback" not in done.errors
 
 
+@pytest.mark.usefixtures("forked_jobs")
 def test_two_who_resume_at_once_get_one_worker(image_folder: ImageFolder, workspace: Workspace) -> None:
     run = _start(workspace, image_folder(counts={"cat": 40, "dog": 40}), optim__epochs=100)
     wait_until(lambda: _epochs(run) >= 1, "an epoch")
@@ -211,6 +217,7 @@ def test_two_who_resume_at_once_get_one_worker(image_folder: ImageFolder, worksp
     assert epochs == list(range(1, len(epochs) + 1))
 
 
+@pytest.mark.usefixtures("forked_jobs")
 def test_stopping_a_resumed_run_at_once_keeps_its_model(image_folder: ImageFolder, workspace: Workspace) -> None:
     run = _start(workspace, image_folder(counts={"cat": 40, "dog": 40}), optim__epochs=150)
     wait_until(lambda: _epochs(run) >= 2, "two epochs")
