@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
+import asyncio
+from concurrent.futures import ThreadPoolExecutor
 from urllib.parse import urlsplit
 
 import streamlit as st
 from starlette.concurrency import run_in_threadpool
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from core.data import mean_images, thumbnails, uploads
 from core.errors import DarkroomError
+from core.inference.live import VIEWERS, FrameRefused, check_size
 from core.workspace import Workspace
 from pages._components.guard import show_failure
 
 # The address holds the hash of the image's bytes, so what it answers never changes.
 _KEEP = {"Cache-Control": "private, max-age=31536000, immutable", "X-Content-Type-Options": "nosniff"}
 _FORGET = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
+_LOOKING = ThreadPoolExecutor(2, "live")  # of its own, so that thumbnails and cameras do not wait for each other
 
 
 async def thumbnail(request: Request) -> Response:
@@ -43,8 +47,7 @@ async def mean_image(request: Request) -> Response:
 
 async def upload(request: Request) -> Response:
     """`/upload/{ticket}?name=photos.zip`: one file sent by the page that drew the ticket, straight to disk."""
-    origin = request.headers.get("origin")
-    if origin and urlsplit(origin).netloc != request.headers.get("host"):
+    if _from_elsewhere(request):
         return JSONResponse({"error": "This upload comes from another site."}, 403, headers=_FORGET)
     announced = request.headers.get("content-length", "")
     name, num_bytes = request.query_params.get("name", ""), int(announced) if announced.isdecimal() else None
@@ -58,6 +61,30 @@ async def upload(request: Request) -> Response:
     return JSONResponse({}, headers=_FORGET)
 
 
+async def live_frame(request: Request) -> Response:
+    """`/live/{ticket}`: one frame of the camera on the page that drew the ticket, answered by what the model sees."""
+    if _from_elsewhere(request):
+        return JSONResponse({"error": "This frame comes from another site."}, 403, headers=_FORGET)
+    try:
+        with VIEWERS.turn(request.path_params["ticket"]) as look:
+            frame = bytearray()
+            async for piece in request.stream():
+                frame += piece
+                check_size(len(frame))
+            answer = await asyncio.get_running_loop().run_in_executor(_LOOKING, look, bytes(frame))
+    except FrameRefused as error:
+        return JSONResponse({"error": error.message, "fix": error.fix}, error.status, headers=_FORGET)
+    except ClientDisconnect:  # the page was left while a frame was on its way
+        return Response(status_code=400, headers=_FORGET)
+    return JSONResponse(answer, headers=_FORGET)
+
+
+def _from_elsewhere(request: Request) -> bool:
+    """Whether a page of another site sends this."""
+    origin = request.headers.get("origin")
+    return bool(origin) and urlsplit(origin).netloc != request.headers.get("host")
+
+
 async def no_thumbnail(_: Request) -> Response:
     """Any other address below `/thumb/`; without it Streamlit would answer with the dashboard's own page."""
     return JSONResponse({"error": "There is no such thumbnail."}, 404, headers=_FORGET)
@@ -68,5 +95,6 @@ ROUTES = [
     Route("/thumb/{anything:path}", no_thumbnail),
     Route("/mean/{key}", mean_image),
     Route("/upload/{ticket}", upload, methods=["POST"]),
+    Route("/live/{ticket}", live_frame, methods=["POST"]),
 ]
 app = st.App("pages/_shell/main.py", routes=ROUTES, on_script_error=show_failure)
