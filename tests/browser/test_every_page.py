@@ -23,11 +23,10 @@ def empty_home(browser: object, tmp_path_factory: pytest.TempPathFactory) -> Pat
     return home
 
 
-@pytest.mark.parametrize("page", HEADINGS)
-def test_a_deep_link_is_the_first_thing_a_new_server_sees(page: str, empty_home: Path, visit: Visit) -> None:
+def test_a_deep_link_is_the_first_thing_a_new_server_sees(empty_home: Path, visit: Visit) -> None:
     with serving(empty_home) as server:
         visitor = visit(server)
-        for width in (WIDE, NARROW):
+        for page, width in itertools.product(reversed(HEADINGS), (WIDE, NARROW)):
             visitor.tab.set_viewport_size({"width": width, "height": 900})
             visitor.open(page)
             links = visitor.tab.get_by_test_id("stSidebarNavLink")
