@@ -85,7 +85,7 @@ def build_parser(only_index: bool = False) -> argparse.ArgumentParser:
         reading.add_argument(flag, choices=choices, help=knob.metadata["help"].replace("%", "%%"))
     if only_index:
         return parser
-    from core import verbs_compare, verbs_runs, verbs_sweeps, verbs_training
+    from core import verbs_compare, verbs_exports, verbs_runs, verbs_sweeps, verbs_training
     from core.data.analyse_verb import analyse
     from core.data.verbs import add_verbs
 
@@ -97,6 +97,7 @@ def build_parser(only_index: bool = False) -> argparse.ArgumentParser:
     verbs_runs.add_verbs(verb)
     verbs_sweeps.add_verbs(verb)
     verbs_compare.add_verbs(verb)
+    verbs_exports.add_verbs(verb)
     evaluate = verb("evaluate", _evaluate, "Evaluate a run's model on its validation and test images again.")
     evaluate.add_argument("run")
     predict = verb("predict", _predict, "Classify images with a run's model.")

@@ -11,6 +11,7 @@ import pytest
 ROOMS = ("batching", "augmentation", "backbone", "loop", "trials")
 GUIDED = ["core.data", "core.evaluation", "core.runs", "core.sweeps", "core.training"]
 GUIDED += [f"core.training.{room}" for room in ROOMS]
+GUIDED += ["core.exports", "core.exports.shipped"]
 
 
 @pytest.mark.parametrize("room", GUIDED)

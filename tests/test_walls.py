@@ -31,8 +31,10 @@ PROGRAMS = {
     "core.verbs_runs",
     "core.verbs_sweeps",
     "core.verbs_compare",
+    "core.verbs_exports",
     "core.sweeps.work",
     "core.evaluation.saliency_job",
+    "core.exports.job",
     "core.evaluation.explainer_helper",
     "core.inference.batch_job",
     "core.docs",
@@ -119,9 +121,16 @@ def test_nobody_imports_a_program(path: Path) -> None:
         "core.training.trials.preflight": {"core.training.trials.trial", "core.training.trials.trial_finish"},
         "core.training.trials.lr_finder": {"core.training.trials.trial"},
         "core.training.trials.previews": {"core.training.trials.trial"},
-        "core.__main__": {"core.verbs_training", "core.verbs_runs", "core.verbs_sweeps", "core.verbs_compare"},
+        "core.__main__": {
+            "core.verbs_training",
+            "core.verbs_runs",
+            "core.verbs_sweeps",
+            "core.verbs_compare",
+            "core.verbs_exports",
+        },
         "core.verbs_sweeps": {"core.verbs_training"},
         "core.verbs_compare": {"core.verbs_training"},
+        "core.verbs_exports": {"core.verbs_training"},
         "core.docs": {"core.__main__"},
     }
     assert imported <= allowed.get(_name(path), set())

@@ -38,11 +38,13 @@ class SideJob:
         name: of its folder in the run's `jobs`, and of its answer, `<name>.json`.
         program: run as `python -m program RUN_FOLDER`.
         what: begins the message of a failure nobody foresaw.
+        arguments: more of the program's command line, where several jobs share it.
     """
 
     name: str
     program: str
     what: str
+    arguments: tuple[str, ...] = ()
 
     def ask(self, run: Run, **request: Any) -> None:
         """Start the job, unless it is at work.
@@ -64,7 +66,7 @@ class SideJob:
             folder.mkdir()
             write_json(folder / _REQUEST, request)
             jobs.prepare(folder, "Starting.")
-            jobs.launch(folder, self.program, str(run.folder))
+            jobs.launch(folder, self.program, str(run.folder), *self.arguments)
 
     def progress(self, run: Run) -> jobs.Status | None:
         """How far the job is or how it ended; None where none was started."""
