@@ -81,7 +81,8 @@ def look_into(batch: Batch, source: dict[str, str], status: StatusWriter) -> Non
         raise
     except (InputError, OSError) as error:
         added = [Item(path.name, str(path), str(error))]
-    batches.add_items(batch, added)
+    known = {item.path for item in batch.items()}  # a folder may have been given twice
+    batches.add_items(batch, [item for item in added if item.path not in known])
     batches.waiting_done(batch, source)
     if kind == "archive":
         forget_upload(Workspace.default(), place)

@@ -171,6 +171,11 @@ def read_answers(batch: Batch, model: str, bundle: Path) -> dict[str, dict[str, 
     return {row["path"]: row for row in rows[1:]}
 
 
+def stamp(batch: Batch, models: Iterable[str]) -> tuple[tuple[int, int], ...]:
+    """What changes when items or answers of these models were added: size and time of each file."""
+    return tuple(_size_and_time(file) for file in (batch.folder / _ITEMS, *map(batch.answers_file, models)))
+
+
 def unanswered(batch: Batch, model: str, bundle: Path) -> list[Item]:
     """The items that a model has still to be asked about."""
     known = read_answers(batch, model, bundle)
@@ -233,3 +238,11 @@ def _row(one: Answer) -> dict[str, Any]:
         "familiar": one.familiar,
         "error": one.error,
     }
+
+
+def _size_and_time(file: Path) -> tuple[int, int]:
+    try:
+        about = file.stat()
+    except FileNotFoundError:
+        return 0, 0
+    return about.st_size, about.st_mtime_ns

@@ -11,6 +11,16 @@ from core.wording import bytes_size, count
 from core.workspace import Workspace
 
 _TICKET = "upload-ticket"
+_TAKEN = f"A .zip, .tar, .tar.gz, .tar.bz2 or .tar.xz of up to {bytes_size(MAX_BYTES)}"
+_DATASET = (
+    f"{_TAKEN}, laid out as a folder would be or with a CSV file of paths and labels. It goes straight to disk; up to "
+    f"{count(Limits().num_files, 'file')} are unpacked in the background, and nothing is stored before you have seen "
+    "what was found."
+)
+TO_CLASSIFY = (
+    f"{_TAKEN}. It goes straight to disk, and its images are unpacked and classified in the background; they are "
+    "forgotten after a day."
+)
 
 _CSS = """
 :host { display: block; }
@@ -100,15 +110,15 @@ export default function ({ data, parentElement, setTriggerValue }) {
 _component = st.components.v2.component("darkroom_upload", html=_HTML, css=_CSS, js=_JS)
 
 
-def upload_archive(workspace: Workspace) -> str | None:
-    """Draw the upload; gives the ticket of a file that has just arrived (see `core.data.uploads`), else None."""
+def upload_archive(workspace: Workspace, about: str = _DATASET) -> str | None:
+    """Draw the upload; gives the ticket of a file that has just arrived (see `core.data.uploads`), else None.
+
+    Args:
+        about: what becomes of it, said above the box.
+    """
     if _TICKET not in st.session_state:
         st.session_state[_TICKET] = issue_ticket(workspace)
-    st.caption(
-        f"A .zip, .tar, .tar.gz, .tar.bz2 or .tar.xz of up to {bytes_size(MAX_BYTES)}, laid out as a folder would be "
-        f"or with a CSV file of paths and labels. It goes straight to disk; up to {count(Limits().num_files, 'file')} "
-        "are unpacked in the background, and nothing is stored before you have seen what was found."
-    )
+    st.caption(about)
     data = {"ticket": st.session_state[_TICKET], "endings": list(ARCHIVE_ENDINGS), "max_bytes": MAX_BYTES}
     sent = _component(data=data, key="upload-archive", on_sent_change=lambda: None).sent
     if sent:

@@ -164,7 +164,7 @@ def test_every_upload_gets_an_answer_or_a_reason(with_run: Trained, open_page: O
     assert "2 images classified, 2 files not" in texts(app)
     by_name = {answer["name"]: answer for answer in component(app, "darkroom_answers")}
     assert by_name["note.png"]["error"] and by_name["zero.jpg"]["error"] == "The file is empty."
-    ranked = by_name["a](b) <i>.png"]["rows"]
+    ranked = by_name["a](b) <i>.png"]["verdicts"][0]["rows"]
     assert len(ranked) == 3 and [row[2] for row in ranked] == sorted((row[2] for row in ranked), reverse=True)
     assert by_name["deep.png"]["preview"].startswith("data:image/png;base64,")
 
