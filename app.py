@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager
 from urllib.parse import urlsplit
 
 import streamlit as st
+from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
@@ -15,6 +18,7 @@ from starlette.routing import Route
 from core.data import mean_images, thumbnails, uploads
 from core.errors import DarkroomError
 from core.inference.live import VIEWERS, FrameRefused, check_size
+from core.listening import answer_at_once
 from core.workspace import Workspace
 from pages._components.guard import show_failure
 
@@ -90,6 +94,13 @@ async def no_thumbnail(_: Request) -> Response:
     return JSONResponse({"error": "There is no such thumbnail."}, 404, headers=_FORGET)
 
 
+@asynccontextmanager
+async def lifespan(_: Starlette) -> AsyncIterator[None]:
+    """What surrounds the serving of requests."""
+    answer_at_once()
+    yield
+
+
 ROUTES = [
     Route("/thumb/{size:int}/{dataset_id}/{content_hash}", thumbnail),
     Route("/thumb/{anything:path}", no_thumbnail),
@@ -97,4 +108,4 @@ ROUTES = [
     Route("/upload/{ticket}", upload, methods=["POST"]),
     Route("/live/{ticket}", live_frame, methods=["POST"]),
 ]
-app = st.App("pages/_shell/main.py", routes=ROUTES, on_script_error=show_failure)
+app = st.App("pages/_shell/main.py", routes=ROUTES, lifespan=lifespan, on_script_error=show_failure)
