@@ -15,6 +15,7 @@ from pages._components.evaluate import (
     classes,
     confusion,
     curves,
+    fixes,
     mistakes,
     numbers,
     ranking,
@@ -73,6 +74,7 @@ report = readers.report(run)
 st.markdown(escape(report["headline"]))
 _headline(report)
 provenance(run, report)
+fixes.draw(run)
 views = {view.title: view for view in VIEWS if view.fits(report)}
 titles = list(views)
 shown = st.segmented_control("Show", titles, required=True, **keys.linked(keys.VIEW, keys.one_of(titles), titles[0]))

@@ -101,8 +101,11 @@ def held_together(rows: pd.DataFrame, config: SplitConfig) -> np.ndarray:
     return components(len(rows), [*duplicate_keys(rows, config.keep_together), source_keys(rows, config)])
 
 
-def divide(ws: Workspace, config: TrainConfig) -> Division:
+def divide(ws: Workspace, config: TrainConfig, like: pd.DataFrame | None = None) -> Division:
     """`config.data.dataset`, as it is now, divided by `config.split`; see `assign_splits`.
+
+    Args:
+        like: a divided manifest of the same dataset; what it has a split for stays in that one.
 
     Raises:
         InputError: there is no such dataset, its folder is gone, or it cannot be divided so.
@@ -113,7 +116,10 @@ def divide(ws: Workspace, config: TrainConfig) -> Division:
             f"The folder of dataset {dataset.name}, {dataset.root}, is no longer there.",
             "Put it back, or index it again from where it is now.",
         )
-    manifest = assign_splits(dataset.manifest(), config.split)
+    manifest = dataset.manifest()
+    if like is not None:
+        manifest = manifest.assign(split=_as_before(manifest, like))
+    manifest = assign_splits(manifest, config.split)
     leaks = count_leaks(manifest, config.split)
     if config.data.train_share < 1:
         set_aside = leaks.num_set_aside
@@ -121,6 +127,13 @@ def divide(ws: Workspace, config: TrainConfig) -> Division:
         leaks = count_leaks(manifest, config.split)
         leaks = replace(leaks, num_set_aside=set_aside, num_left_out=leaks.num_set_aside - set_aside)
     return Division(dataset, manifest, leaks)
+
+
+def _as_before(manifest: pd.DataFrame, like: pd.DataFrame) -> pd.Series:
+    """The split of each image where `like` has one for the same file and content, else what its source says."""
+    known = like.loc[like["split"].notna(), ["path", "content_hash", "split"]].drop_duplicates("path")
+    rows = manifest[["path", "content_hash"]].merge(known, on=["path", "content_hash"], how="left")
+    return pd.Series(rows["split"].to_numpy(), manifest.index, dtype="str").fillna(manifest["split"])
 
 
 def take_share(manifest: pd.DataFrame, share: float, seed: int) -> pd.DataFrame:

@@ -19,4 +19,7 @@ back. What takes long is one of the `side_jobs`. `explainer` makes the map of on
 
 **5. Against another run.** `same_test` finds the test images two runs share, `pairing` brings them together or says
 why not, `comparison` is the arithmetic and `verdict` the words. `again_on` tests a run on another's images.
+
+**Mistakes.** `nearest` finds the training images most like each of them; `fixes` says what was corrected since the
+run, and trains again with that on the same split.
 """

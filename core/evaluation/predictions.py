@@ -20,6 +20,13 @@ PREDICTIONS = "predictions.parquet"
 COLUMNS = ("path", "split", "label", "predicted", "confidence", "loss")
 FAMILIARITY = ("energy", "distance")  # lower means more like the training images; not every run has them
 PROBABILITY_FLOOR = 1e-12  # keeps -ln p finite: no single loss exceeds 27.63
+SUREST = "Confidence, highest first"
+# In what order mistakes are shown: a column, and whether from the lowest up.
+ORDERS = {
+    SUREST: ("confidence", False),
+    "Confidence, lowest first": ("confidence", True),
+    "Loss, highest first": ("loss", False),
+}
 
 _PREFIX = "p:"
 _COLUMNS_AT_ONCE = 64
@@ -213,10 +220,27 @@ def _plain_columns(path: Path) -> list[str]:
     return [*COLUMNS, *(name for name in FAMILIARITY if name in there)]
 
 
-def mistakes(frame: pd.DataFrame, split: str = "test", limit: int | None = None) -> pd.DataFrame:
-    """The wrongly classified images of a split, the most confident first."""
-    wrong = frame[(frame["split"] == split) & (frame["label"] != frame["predicted"])]
-    return _most_confident_first(wrong).head(len(wrong) if limit is None else limit)
+def mistakes(
+    frame: pd.DataFrame,
+    split: str = "test",
+    limit: int | None = None,
+    order: str = SUREST,
+    label: str | None = None,
+    predicted: str | None = None,
+) -> pd.DataFrame:
+    """The wrongly classified images of a split.
+
+    Args:
+        order: one of `ORDERS`.
+        label, predicted: only those of this class, and only those taken for this one.
+    """
+    chosen = (frame["split"] == split) & (frame["label"] != frame["predicted"])
+    for column, name in (("label", label), ("predicted", predicted)):
+        if name is not None:
+            chosen &= frame[column] == name
+    column, ascending = ORDERS[order]
+    wrong = frame[chosen].sort_values([column, "path"], ascending=[ascending, True]).reset_index(drop=True)
+    return wrong.head(len(wrong) if limit is None else limit)
 
 
 def cell(frame: pd.DataFrame, label: str, predicted: str, split: str = "test") -> pd.DataFrame:

@@ -79,7 +79,7 @@ def add_onnx(bundle: Bundle, pixel_batches: Iterable[np.ndarray], backbone_graph
             export_onnx(network, (3, size, size), candidate, "images", "logits")
         else:
             join_head(backbone_graph, network.head, network.num_features, candidate)
-        _give_features(candidate)
+        give_features(candidate)
         parity = compare(torch_forward(bundle), onnx_forward(candidate), bundle.spec, pixel_batches)
         if parity.agrees:
             os.replace(candidate, bundle.folder / ONNX)
@@ -94,7 +94,7 @@ def add_onnx(bundle: Bundle, pixel_batches: Iterable[np.ndarray], backbone_graph
         candidate.unlink(missing_ok=True)
 
 
-def _give_features(graph: Path) -> None:
+def give_features(graph: Path) -> None:
     """Make what the last layer is given an output beside the logits; a graph of another end stays as it is."""
     import onnx
 

@@ -25,6 +25,7 @@ class Tile:
         wrong: whether the prediction was wrong; shown by a mark and a word.
         mark: a word on what is special about the image, such as "excluded"; shown with a sign.
         pixel_art: enlarge without smoothing.
+        first: begins a new row, so that those after it stand beside it.
     """
 
     id: str
@@ -35,6 +36,7 @@ class Tile:
     wrong: bool = False
     mark: str = ""
     pixel_art: bool = False
+    first: bool = False
 
 
 _CSS = """
@@ -64,6 +66,7 @@ img.pixels { image-rendering: pixelated; }
 .tick input:not(:checked) { opacity: 0.75; }
 .tick input:focus-visible { outline: 3px solid var(--st-primary-color); outline-offset: 1px; opacity: 1; }
 .cell:hover .tick input { opacity: 1; }
+.grid > .first { grid-column-start: 1; }
 .chosen .square { border: 3px solid var(--st-primary-color); }
 .tools { display: flex; flex-wrap: wrap; gap: 0.4rem 1rem; align-items: center; margin-bottom: 0.6rem;
   color: var(--st-text-color); font-family: var(--st-font); font-size: 0.9rem; min-height: 1.8rem; }
@@ -86,6 +89,7 @@ function tile(item, pick) {
   const button = document.createElement("button");
   button.type = "button";
   button.dataset.id = item.id;
+  button.classList.toggle("first", item.first);
   button.onclick = () => pick(item.id);
   const square = document.createElement("div");
   square.className = "square";
@@ -107,7 +111,7 @@ function tile(item, pick) {
 
 function cell(item, tools) {
   const box = document.createElement("div");
-  box.className = "cell";
+  box.className = item.first ? "cell first" : "cell";
   const tick = document.createElement("label");
   tick.className = "tick";
   const input = document.createElement("input");

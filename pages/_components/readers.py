@@ -19,6 +19,7 @@ from core.data.splits import SPLITS, Division, Leaks, assign_splits, class_table
 from core.errors import InputError
 from core.evaluation.abstention import coverage_curve, read_answers
 from core.evaluation.calibration import rescaled
+from core.evaluation.fixes import Changes, changes_since
 from core.evaluation.predictions import PREDICTIONS, class_names, read_predictions, read_probabilities
 from core.evaluation.roc import Curves, one_vs_rest
 from core.evaluation.slices import joined
@@ -110,6 +111,11 @@ def test_rows(run: Run) -> pd.DataFrame | None:
     """The run's test images with its answers and what its manifest knows of them; None while there are no answers."""
     changed = _changed(run.folder / PREDICTIONS)
     return _test_rows(str(run.folder), changed, run) if changed else None
+
+
+def changes(run: Run, dataset: Dataset) -> Changes:
+    """What was corrected in the run's dataset since the run was started."""
+    return _changes(str(run.folder), _changed(run.folder / MANIFEST), _version(dataset), run, dataset)
 
 
 def was_evaluated(run: Run) -> bool:
@@ -292,6 +298,13 @@ def _answers(folder: str, changed: int, temperature: float) -> dict[str, tuple[n
 @st.cache_resource(max_entries=8, show_spinner=False)
 def _coverage(folder: str, changed: int, temperature: float) -> list[dict[str, float]]:
     return coverage_curve(*_answers(folder, changed, temperature)["test"])
+
+
+@st.cache_resource(max_entries=16, show_spinner="Looking for corrections")
+def _changes(
+    folder: str, changed: int, version: tuple[str, str, tuple[int, int]], _run: Run, _dataset: Dataset
+) -> Changes:
+    return changes_since(run_rows(_run), dataset_rows(_dataset))
 
 
 @st.cache_resource(max_entries=4, show_spinner=False)
