@@ -66,11 +66,15 @@ def build_parser(only_index: bool = False) -> argparse.ArgumentParser:
     verbs = parser.add_subparsers(title="verbs", metavar="VERB", required=True, parser_class=_Parser)
 
     def verb(
-        name: str, action: Callable[[argparse.Namespace], tuple[Result, int]], text: str
+        name: str, action: Callable[[argparse.Namespace], tuple[Result, int]], text: str, json_file: bool = False
     ) -> argparse.ArgumentParser:
         sub = verbs.add_parser(name, help=text, description=text, allow_abbrev=False)
         sub.set_defaults(verb=action)
-        sub.add_argument("--json", action="store_true", help="end with one line of JSON")
+        if json_file:
+            more = "end with one line of JSON; with a FILE, write all that is known into that"
+            sub.add_argument("--json", nargs="?", const=True, default=False, metavar="FILE", help=more)
+        else:
+            sub.add_argument("--json", action="store_true", help="end with one line of JSON")
         return sub
 
     index = verb("index", _index, "Read labelled images and store them as a dataset.")
@@ -85,7 +89,7 @@ def build_parser(only_index: bool = False) -> argparse.ArgumentParser:
         reading.add_argument(flag, choices=choices, help=knob.metadata["help"].replace("%", "%%"))
     if only_index:
         return parser
-    from core import verbs_compare, verbs_exports, verbs_runs, verbs_sweeps, verbs_training
+    from core import verbs_compare, verbs_exports, verbs_report, verbs_runs, verbs_sweeps, verbs_training
     from core.data.analyse_verb import analyse
     from core.data.verbs import add_verbs
 
@@ -98,6 +102,7 @@ def build_parser(only_index: bool = False) -> argparse.ArgumentParser:
     verbs_sweeps.add_verbs(verb)
     verbs_compare.add_verbs(verb)
     verbs_exports.add_verbs(verb)
+    verbs_report.add_verbs(verb)
     evaluate = verb("evaluate", _evaluate, "Evaluate a run's model on its validation and test images again.")
     evaluate.add_argument("run")
     predict = verb("predict", _predict, "Classify images with a run's model.")

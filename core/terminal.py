@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable
 
 
-def progress_line(what: str, quiet: bool) -> Callable[[int, int], None]:
+def progress_line(what: str, quiet: bool, unit: str = "images") -> Callable[[int, int], None]:
     """Shows done, total and rate on one line of a terminal; silent where standard error is a file."""
     began = time.monotonic()
 
@@ -16,7 +16,7 @@ def progress_line(what: str, quiet: bool) -> Callable[[int, int], None]:
         if sys.stderr.isatty() and not quiet:
             rate = done / max(1e-9, time.monotonic() - began)
             print(
-                f"\r{what}: {done:,} of {total:,}, {rate:,.0f} images/s ",
+                f"\r{what}: {done:,} of {total:,}, {rate:,.0f} {unit}/s ",
                 end="\n" if done == total else "",
                 file=sys.stderr,
             )

@@ -142,11 +142,15 @@ def section(evaluated: Evaluated) -> dict[str, Any]:
         if len(rows):
             targets = class_ids(rows["label"].tolist(), evaluated.classes)
             after = rescaled(probabilities, temperature)
-            found[name] = {"before": _figures(probabilities, targets), "after": _figures(after, targets)}
+            found[name] = {"before": figures_at(probabilities, targets), "after": figures_at(after, targets)}
     return found
 
 
-def _figures(probabilities: np.ndarray, targets: np.ndarray) -> dict[str, Any]:
+def figures_at(probabilities: np.ndarray, targets: np.ndarray) -> dict[str, Any]:
+    """How honest these probabilities are: nll, ece, brier, mean_confidence, accuracy and the rows of `reliability`.
+
+    Args and shapes are those of `negative_log_likelihood`.
+    """
     confidence, right = probabilities.max(axis=1), probabilities.argmax(axis=1) == targets
     return {
         "nll": negative_log_likelihood(probabilities, targets),

@@ -61,7 +61,7 @@ def score_table(figures: Figures) -> pd.DataFrame:
     for name in TITLES:
         if name in figures:
             row = figures[name]
-            texts = {f"shown_{which}": _shown(name, row[which]) for which in ("majority", "chance")}
+            texts = {f"shown_{which}": shown(name, row[which]) for which in ("majority", "chance")}
             is_share = name in _IN_PERCENT and name != "ece"
             title, meaning = TITLES[name]
             words = {"name": name, "title": title, "meaning": meaning, "shown": _with_interval(name, row)}
@@ -179,7 +179,8 @@ def error_rates(row: pd.Series, positive: str, other: str) -> dict[str, dict[str
     return found
 
 
-def _shown(name: str, figure: float | None) -> str:
+def shown(name: str, figure: float | None) -> str:
+    """One of the figures `TITLES` names, or a baseline of it, as people read it."""
     return percent(figure) if name in _IN_PERCENT else significant(figure)
 
 
