@@ -102,6 +102,11 @@ class Workspace:
         return self._made("cache")
 
     @property
+    def api_keys(self) -> Path:
+        """Who may use the REST API: hashes of keys, see `core.serving.keys`."""
+        return self.root / "api_keys.json"
+
+    @property
     def server_log(self) -> Path:
         """Where the dashboard keeps the tracebacks it does not show."""
         return self.root / "dashboard.log"

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 ROOMS = ("batching", "augmentation", "backbone", "loop", "trials")
-GUIDED = ["core.data", "core.evaluation", "core.handover", "core.runs", "core.sweeps", "core.training"]
+GUIDED = ["core.data", "core.evaluation", "core.handover", "core.runs", "core.serving", "core.sweeps", "core.training"]
 GUIDED += [f"core.training.{room}" for room in ROOMS]
 GUIDED += ["core.exports", "core.exports.shipped"]
 
