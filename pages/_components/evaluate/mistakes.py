@@ -30,12 +30,12 @@ def draw(run: Run, report: Report) -> None:
         "another label, or a class learned from images of the wrong kind.",
         **keys.linked(keys.BESIDE, {"True": True, "False": False}.get, False),
     )
-    near = None
-    if beside:
-        near = read_nearest(run)
-        side_job(run, NEAREST, "Find them" if near is None else "Find them again", _nothing_to_choose)
-        if near is not None and near.left_out():
-            st.caption(near.left_out())
+    near = read_nearest(run) if beside else None
+    if near is not None:
+        words = "Distance is 0 for images that look the same to the network, and about 1 for unrelated ones."
+        st.caption(f"{words} {near.left_out()}")
+    elif beside:
+        side_job(run, NEAREST, "Find them", _nothing_to_choose)
     _images(run, report, near)
 
 
@@ -54,9 +54,11 @@ def _images(run: Run, report: Report, near: Nearest | None) -> None:
     if chosen.empty:
         st.markdown("There is no mistake of this kind. Choose other classes.")
         return
-    total = f"{count(len(wrong), 'test image')} of {count(report['num_test'])}"
-    shown = f"{count(len(chosen))} of the {total} that are wrong" if len(chosen) < len(wrong) else f"{total} are wrong"
-    st.markdown(f"{shown}. What the model is sure of and wrong about is often a wrong label.")
+    shown = f"{count(len(chosen))} of " if len(chosen) < len(wrong) else ""
+    st.markdown(
+        f"{shown}{count(len(wrong), 'mistake')} in {count(report['num_test'], 'test image')}. "
+        "What the model is sure of and wrong about is often a wrong label."
+    )
     predicted_images(run, chosen, key="mistakes", near=near)
 
 
