@@ -8,6 +8,7 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -36,7 +37,11 @@ class Model:
         self.labels: list[str] = json.loads((folder / "labels.json").read_text(encoding="utf-8"))
         self._about: dict[str, Any] = json.loads((folder / "spec.json").read_text(encoding="utf-8"))
         self._spec = PreprocessSpec.from_dict(self._about["preprocess"])
-        self._forward: Callable[[np.ndarray], np.ndarray] = open_model(folder / self._about["model"], threads)
+        self._open = lambda: open_model(folder / self._about["model"], threads)
+
+    @cached_property
+    def _forward(self) -> Callable[[np.ndarray], np.ndarray]:
+        return self._open()
 
     def tensor(self, image: Path | bytes) -> np.ndarray:
         """What the network is given: float32 (3, size, size).
