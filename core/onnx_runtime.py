@@ -30,6 +30,8 @@ def open_session(path: Path, threads: int = 0) -> InferenceSession:
 
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads or num_cores()
+    # Threads that turn round waiting for work take the cores from whatever else is at work: a training run beside it.
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     try:
         return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
     except Exception as error:  # the runtime's errors share no base class

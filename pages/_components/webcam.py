@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import base64
 import binascii
-from dataclasses import dataclass
+import time
+from collections.abc import Callable
 
 import streamlit as st
 
@@ -12,7 +13,7 @@ from core.inference.classifier import Classifier
 from core.inference.live import VIEWERS
 
 _KEY = "webcam"
-_TICKET = "webcam-ticket"  # session: (version of the model, ticket)
+_TICKET, _KEPT = "webcam-ticket", "webcam-kept"  # session: (version of the model, ticket), the frame kept last
 _MOST_A_SECOND = 20  # frames: no eye reads faster, and a training run has use for the rest of the machine
 _SENT_SIDE = 480  # pixels, the shorter side of the largest frame that is sent
 
@@ -264,20 +265,21 @@ export default function ({ data, parentElement, setTriggerValue }) {
 _component = st.components.v2.component("darkroom_webcam", html=_HTML, css=_CSS, js=_JS)
 
 
-@dataclass(frozen=True)
-class Kept:
-    """A frame somebody asked to keep: JPEG bytes at the camera's own size, under a name of its own."""
-
-    name: str
-    data: bytes
-
-
-def webcam(classifier: Classifier, version: str) -> Kept | None:
-    """Draw the camera; gives the frame that was just asked to be kept, once, else None. Nothing else is stored.
+def webcam(classifier: Classifier, version: str, keep: Callable[[str, bytes], None]) -> None:
+    """Draw the camera. Nothing it sees is stored, but for frames somebody asks to keep.
 
     Args:
         version: text that changes when the model does.
+        keep: called with a name and the JPEG bytes of such a frame, at the camera's own size; before the page is
+            drawn, as callbacks are.
     """
+
+    def asked() -> None:
+        kept = st.session_state[_KEY].kept
+        if kept and kept["id"] != st.session_state.get(_KEPT):
+            st.session_state[_KEPT] = kept["id"]
+            keep(f"frame-{time.strftime('%Y%m%d-%H%M%S')}-{kept['id'][-3:]}.jpg", _decoded(kept["image"]))
+
     _, ticket = st.session_state.get(_TICKET, ("", ""))
     if (version, ticket) != st.session_state.get(_TICKET) or not VIEWERS.knows(ticket):
         VIEWERS.dismiss(ticket)
@@ -289,10 +291,11 @@ def webcam(classifier: Classifier, version: str) -> Kept | None:
         "resize": classifier.spec.resize,
         "most_a_second": _MOST_A_SECOND,
     }
-    result = _component(data=data, key=_KEY, on_kept_change=lambda: None, on_stale_change=lambda: None)
-    if not result.kept:
-        return None
+    _component(data=data, key=_KEY, on_kept_change=asked, on_stale_change=lambda: None)
+
+
+def _decoded(text: str) -> bytes:
     try:
-        return Kept(f"frame-{result.kept['id']}.jpg", base64.b64decode(result.kept["image"], validate=True))
-    except (binascii.Error, ValueError, KeyError, TypeError):
-        return None
+        return base64.b64decode(text, validate=True)
+    except (binascii.Error, ValueError):
+        return b""

@@ -11,9 +11,11 @@ import streamlit as st
 from core.data.uploads import uploaded
 from core.runs.store import Run
 from core.workspace import Workspace
+from pages._components import readers
 from pages._components.classify.batch import bring_files, bring_source
 from pages._components.guard import guarded
 from pages._components.upload_archive import TO_CLASSIFY, upload_archive
+from pages._components.webcam import webcam
 
 _TIMES = "uploads-taken"  # session: how often an upload was taken, which gives the next one an empty box
 
@@ -49,6 +51,13 @@ def _camera(run: Run) -> None:
     st.camera_input("Take a photo", key="photo", on_change=taken)
 
 
+def _live(run: Run) -> None:
+    def keep(name: str, frame: bytes) -> None:
+        bring_files(Workspace.default(), [(name, frame)])
+
+    webcam(readers.classifier(run), readers.model_version(run), keep)
+
+
 def _upload(label: str, key: str, multiple: Literal[True, "directory"], help: str) -> None:
     """A box that is emptied when its files are on disk: no rerun reads them again, and no session holds them."""
     times = st.session_state.get(_TIMES, 0)
@@ -67,4 +76,5 @@ SOURCES: list[tuple[str, Callable[[Run], None]]] = [
     ("Folder", _folder),
     ("ZIP or tar", _zip),
     ("Camera", _camera),
+    ("Live", _live),
 ]
