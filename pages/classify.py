@@ -5,7 +5,7 @@ from __future__ import annotations
 import streamlit as st
 
 from core.errors import DarkroomError
-from core.inference.bundle import Bundle, read_bundle
+from core.inference.bundle import ONNX, Bundle, read_bundle
 from core.runs.store import Run, list_runs, summary
 from core.wording import count, percent
 from core.workspace import Workspace
@@ -23,7 +23,7 @@ CLASSES_NAMED = 12
 
 def _second(runs: list[Run], first: str) -> Run | None:
     """A model to put beside the first, where one is chosen."""
-    others = {one.id: one for one in runs if one.id != first and read_bundle(one.bundle).onnx is not None}
+    others = {one.id: one for one in runs if one.id != first and (one.bundle / ONNX).is_file()}
     if not others:
         return None
     names = run_labels(list(others.values()))
@@ -46,15 +46,9 @@ def _explain(run: Run, error: DarkroomError) -> None:
 
 def _headline(run: Run, bundle: Bundle) -> None:
     accuracy = summary(run)["test_accuracy"]
-    st.markdown(
-        f"One of {count(len(bundle.classes), 'class', 'classes')}: {escape(', '.join(bundle.classes[:CLASSES_NAMED]))}"
-        + (" and more" if len(bundle.classes) > CLASSES_NAMED else "")
-        + (
-            f". On its test images this model is right {percent(accuracy)} of the time."
-            if accuracy is not None
-            else "."
-        )
-    )
+    named = ", ".join(bundle.classes[:CLASSES_NAMED]) + (" and more" if len(bundle.classes) > CLASSES_NAMED else "")
+    right = f" On its test images this model is right {percent(accuracy)} of the time." if accuracy is not None else ""
+    st.markdown(f"One of {count(len(bundle.classes), 'class', 'classes')}: {escape(named)}.{right}")
 
 
 workspace = Workspace.default()

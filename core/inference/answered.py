@@ -46,10 +46,10 @@ def answer_table(items: Sequence[Item], said: Mapping[str, dict[str, Any]]) -> p
         said: of one model; see `core.inference.batches.read_answers`.
 
     Returns:
-        name, path, label, confidence, kind (see `KINDS`), top (list of class and probability), error.
+        name, path, came, label, confidence, kind (see `KINDS`), top (list of class and probability), error.
     """
     rows = [_row(item, said.get(item.path)) for item in items]
-    return pd.DataFrame(rows, columns=["name", "path", *_OF_A_MODEL])
+    return pd.DataFrame(rows, columns=["name", "path", "came", *_OF_A_MODEL])
 
 
 def side_by_side(first: pd.DataFrame, second: pd.DataFrame) -> pd.DataFrame:
@@ -70,7 +70,7 @@ def select(table: pd.DataFrame, wanted: Wanted) -> pd.DataFrame:
         passes &= (table["label"] != table["label 2"]) & table["label"].notna() & table["label 2"].notna()
     chosen = table[passes]
     if wanted.order == "Newest first":
-        chosen = chosen[::-1]
+        chosen = chosen.sort_values("came", ascending=False, kind="stable")
     elif wanted.order in ("Surest first", "Least sure first"):
         chosen = chosen.sort_values("confidence", ascending=wanted.order == "Least sure first", kind="stable")
     elif wanted.order == "By class":
@@ -104,7 +104,7 @@ def json_bytes(table: pd.DataFrame, models: Sequence[str]) -> bytes:
 
 def csv_table(table: pd.DataFrame) -> pd.DataFrame:
     """The table as a spreadsheet wants it: the next likely classes in columns of their own."""
-    flat = table.drop(columns=[name for name in table if name == "path" or name.startswith("top")])
+    flat = table.drop(columns=[name for name in table if name in ("path", "came") or name.startswith("top")])
     for suffix in ("", " 2"):
         if f"top{suffix}" not in table:
             continue
@@ -117,13 +117,14 @@ def csv_table(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def _row(item: Item, said: dict[str, Any] | None) -> tuple[Any, ...]:
+    about = item.name, item.path, item.came
     error = item.error or (said or {}).get("error")
     if error is not None:
-        return item.name, item.path, None, None, "not read", [], error
+        return *about, None, None, "not read", [], error
     if said is None:
-        return item.name, item.path, None, None, "waiting", [], None
+        return *about, None, None, "waiting", [], None
     kind: Kind = "strange" if said["familiar"] is False else "answered" if said["sure"] else "not sure"
-    return item.name, item.path, said["label"], said["confidence"], kind, said["top"], None
+    return *about, said["label"], said["confidence"], kind, said["top"], None
 
 
 def _plain(value: Any) -> Any:

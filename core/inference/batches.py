@@ -47,11 +47,13 @@ class Item:
         path: of the file, absolute or relative to the batch's folder; its identity within the batch. Where `error`
             is given there may be no such file.
         error: why there is nothing to classify, else None.
+        came: when it was brought, seconds since the epoch; the same for all that came together.
     """
 
     name: str
     path: str
     error: str | None = None
+    came: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -127,8 +129,9 @@ def add_files(batch: Batch, files: Iterable[tuple[str, bytes]]) -> list[Item]:
 
 
 def add_items(batch: Batch, items: Sequence[Item]) -> None:
-    """Note items whose files are there already."""
-    lines = "".join(json.dumps(asdict(item), ensure_ascii=False) + "\n" for item in items)
+    """Note items whose files are there already; they come now."""
+    now = time.time()
+    lines = "".join(json.dumps(asdict(item) | {"came": now}, ensure_ascii=False) + "\n" for item in items)
     with writing(batch.folder / _ITEMS), open(batch.folder / _ITEMS, "a", encoding="utf-8") as stream:
         stream.write(lines)
 
@@ -198,7 +201,7 @@ def answer(
     files = [batch.file(item.path) for item in items]
     answered = classify_files(classifier, files, [item.path for item in items])
     for answers in answered:
-        lines = b"".join(json.dumps(_row(one), ensure_ascii=False).encode() + b"\n" for one in answers)
+        lines = b"".join(json.dumps(answer_row(one), ensure_ascii=False).encode() + b"\n" for one in answers)
         with writing(file), open(file, "ab") as stream:
             stream.write(lines)
         on_progress(len(answers))
@@ -228,7 +231,8 @@ def cancel(batch: Batch) -> None:
         jobs.request_stop(batch.job)
 
 
-def _row(one: Answer) -> dict[str, Any]:
+def answer_row(one: Answer) -> dict[str, Any]:
+    """An answer as it is kept, and as `core.inference.answered` reads it; its name is the item's path."""
     return {
         "path": one.name,
         "label": one.label,

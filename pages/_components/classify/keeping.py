@@ -20,6 +20,8 @@ from pages._components.text import escape
 
 _KEPT = "kept-images"  # session: (batch, path) -> (collection, class)
 _SAID = "kept-said"
+_NEXT = "keep-next"  # session: key of a bar -> collection it is to show when it is drawn next
+TICKED, OPENED = "ticked", "opened"  # keys of bars
 _NEW = "New collection"
 _AS_ANSWERED = "The likeliest class of each"
 _NAME = "Photos from Classify"  # of a first collection, so that one click is enough
@@ -37,37 +39,37 @@ def keep_bar(batch: Batch, rows: Sequence[dict[str, Any]], classes: Sequence[str
     Args:
         rows: of the batch's table.
         classes: of the model; a new name can be typed.
-        key: of the widgets; another one for each bar on a page.
+        key: `TICKED` or `OPENED`.
     """
     workspace = Workspace.default()
-    if rows:
-        collections = {one.id: one for one in captures.list_collections(workspace)}
-        with st.container(border=True, horizontal=True, vertical_alignment="bottom", key=f"{key}-keep"):
-            into = st.selectbox(
-                "Keep in",
-                [*collections, _NEW],
-                format_func=lambda one: collections[one].name if one in collections else one,
-                key=f"{key}-keep-in",
-                width=220,
-            )
-            name = st.text_input("Name", _NAME, key=f"{key}-keep-name", width=200) if into == _NEW else ""
-            known = list(dict.fromkeys([*(collections[into].counts if into in collections else ()), *classes]))
-            as_answered = f"{rows[0]['label']} (its answer)" if len(rows) == 1 else _AS_ANSWERED
-            label = st.selectbox(
-                "as", [as_answered, *known], accept_new_options=True, key=f"{key}-keep-as-{len(rows) == 1}", width=220
-            )
-            st.button(
-                f"Keep {count(len(rows), 'image')}",
-                key=f"{key}-keep-button",
-                icon=":material/bookmark_add:",
-                on_click=ask,
-                args=(f"{key}-keep",),
-            )
-        if asked(f"{key}-keep"):
-            with guarded():
-                keep(workspace, batch, rows, into if into in collections else None, name, _chosen(label, as_answered))
-                st.rerun()
-    _say()
+    collections = {one.id: one for one in captures.list_collections(workspace)}
+    if (just_used := st.session_state.get(_NEXT, {}).pop(key, None)) in collections:
+        st.session_state[f"{key}-keep-in"] = just_used
+    with st.container(border=True, horizontal=True, vertical_alignment="bottom", key=f"{key}-keep"):
+        into = st.selectbox(
+            "Keep in",
+            [*collections, _NEW],
+            format_func=lambda one: collections[one].name if one in collections else one,
+            key=f"{key}-keep-in",
+            width=220,
+        )
+        name = st.text_input("Name", _NAME, key=f"{key}-keep-name", width=200) if into == _NEW else ""
+        known = list(dict.fromkeys([*(collections[into].counts if into in collections else ()), *classes]))
+        as_answered = f"{rows[0]['label']} (its answer)" if len(rows) == 1 else _AS_ANSWERED
+        label = st.selectbox(
+            "as", [as_answered, *known], accept_new_options=True, key=f"{key}-keep-as-{len(rows) == 1}", width=220
+        )
+        st.button(
+            f"Keep {count(len(rows), 'image')}",
+            key=f"{key}-keep-button",
+            icon=":material/bookmark_add:",
+            on_click=ask,
+            args=(f"{key}-keep",),
+        )
+    if asked(f"{key}-keep"):
+        with guarded():
+            keep(workspace, batch, rows, into if into in collections else None, name, _chosen(label, as_answered))
+            st.rerun()
 
 
 def keep(
@@ -101,6 +103,7 @@ def keep(
         added = captures.add_images(workspace, identity, kept_class, files)
         refused += added.refused
         known.update({(batch.id, row["path"]): (identity, of_class) for row in of_this})
+    st.session_state[_NEXT] = dict.fromkeys((TICKED, OPENED), identity)
     st.session_state[_SAID] = (captures.open_collection(workspace, identity).name, len(wanted), refused)
 
 
@@ -108,7 +111,8 @@ def _chosen(label: str | None, as_answered: str) -> str | None:
     return None if label in (None, as_answered) else str(label)
 
 
-def _say() -> None:
+def say_kept() -> None:
+    """What was kept last, once."""
     if _SAID not in st.session_state:
         return
     name, number, refused = st.session_state.pop(_SAID)

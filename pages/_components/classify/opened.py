@@ -17,8 +17,8 @@ from core.runs.store import Run
 from core.wording import percent
 from pages._components import readers
 from pages._components.asking import ask, asked
-from pages._components.classify.cards import preview
-from pages._components.classify.keeping import keep_bar
+from pages._components.classify import keeping
+from pages._components.classify.cards import preview, verdict
 from pages._components.guard import fragment, show_error
 from pages._components.text import escape
 
@@ -42,9 +42,13 @@ def opened_image(batch: Batch, row: dict[str, Any], models: Sequence[tuple[Run, 
             if large:
                 st.image(large, width=256 if pixel_art else "stretch", caption=escape(f"{row['name']} as it came"))
         with looking:
+            for (_, bundle, name), suffix in zip(models, ("", " 2"), strict=False):
+                told = verdict(row, suffix, bundle.abstention_threshold)
+                which = f"{escape(name)}: " if len(models) > 1 else ""
+                st.markdown(f"{which}**{escape(told.words)}** {escape(told.hint)}")
             _where_it_looks(batch, row, models)
         if row["label"]:
-            keep_bar(batch, [row], models[0][1].classes, key="opened")
+            keeping.keep_bar(batch, [row], models[0][1].classes, key=keeping.OPENED)
 
 
 def _where_it_looks(batch: Batch, row: dict[str, Any], models: Sequence[tuple[Run, Bundle, str]]) -> None:

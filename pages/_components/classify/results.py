@@ -18,7 +18,7 @@ from pages._components import keys
 from pages._components.answers import show_answers
 from pages._components.classify import batch as of_session
 from pages._components.classify.cards import Shown, preview, verdict
-from pages._components.classify.keeping import keep_bar, kept_as
+from pages._components.classify.keeping import TICKED, keep_bar, kept_as, say_kept
 from pages._components.classify.opened import OPENED, opened_image
 from pages._components.text import escape
 
@@ -45,13 +45,16 @@ def results(batch: Batch, table: pd.DataFrame, models: Sequence[tuple[Run, Bundl
         opened_image(batch, rows[opened], models)
     page = keys.page_of(len(shown), _A_PAGE, keys.PAGE)
     drawn = shown.iloc[(page - 1) * _A_PAGE : page * _A_PAGE].to_dict("records")
+    keeping = st.container()
     picked, chosen = show_answers([_card(batch, row, models) for row in drawn], key="answer-cards")
     if picked and picked != opened:
         st.session_state[OPENED] = picked
         st.rerun()
-    if chosen:
+    with keeping:  # above the cards, and known only when these are drawn
         ticked = table[table["path"].isin(chosen) & table["label"].notna()].to_dict("records")
-        keep_bar(batch, ticked, models[0][1].classes, key="ticked")
+        if ticked:
+            keep_bar(batch, ticked, models[0][1].classes, key=TICKED)
+        say_kept()
     _take_away(batch, shown, [run.id for run, *_ in models])
 
 
