@@ -25,6 +25,7 @@ from core.runs.store import Run
 from core.workspace import REPOSITORY, Workspace
 
 IDLE_S = 120.0  # without a question, after which the helper gives back its memory
+PROGRAM = "core.evaluation.explainer_helper"
 _LOG = "explainer.log"
 _FAULTS = {kind.__name__: kind for kind in (DarkroomError, InputError, ImageReadError)}
 
@@ -159,7 +160,7 @@ def _start() -> subprocess.Popen[bytes]:
     workspace = Workspace.default()
     with open(workspace.cache / _LOG, "wb") as log:
         return subprocess.Popen(
-            [sys.executable, "-m", "core.evaluation.explainer_helper", str(IDLE_S)],
+            [sys.executable, "-m", PROGRAM, str(IDLE_S)],
             cwd=REPOSITORY,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
