@@ -18,7 +18,7 @@ GUIDED += ["core.exports", "core.exports.shipped"]
 def test_every_module_is_met_on_the_way(room: str) -> None:
     package = importlib.import_module(room)
     assert package.__doc__ is not None and package.__file__ is not None
-    named = set(re.findall(r"`([a-z_]+)`", package.__doc__))
+    named = set(re.findall(r"`([a-z_0-9]+)`", package.__doc__))
     folder = Path(package.__file__).parent
     there = {path.stem for path in folder.glob("*.py")} - {"__init__"}
     there |= {path.parent.name for path in folder.glob("*/__init__.py")}

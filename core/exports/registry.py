@@ -6,10 +6,12 @@ from collections.abc import Mapping
 from typing import Any
 
 from core.errors import InputError
-from core.exports import plain
+from core.exports import int8, mobile, openvino, plain, tensorrt
 from core.exports.format import Format
 
-FORMATS: dict[str, Format] = {one.key: one for one in (*plain.FORMATS,)}
+FORMATS: dict[str, Format] = {
+    one.key: one for one in (*plain.FORMATS, int8.INT8, *openvino.FORMATS, *mobile.FORMATS, tensorrt.TENSORRT)
+}
 
 
 def open_format(key: str) -> Format:
