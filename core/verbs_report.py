@@ -34,6 +34,42 @@ def add_verbs(verb: Callable[..., argparse.ArgumentParser]) -> None:
     bench.add_argument("--seconds", type=float, default=2.0, help="for each way and batch size (default: 2)")
 
 
+def add_other_data(evaluate: argparse.ArgumentParser) -> None:
+    """Add what `evaluate` needs to do so on another dataset."""
+    evaluate.add_argument("--on", metavar="DATASET", help="a stored dataset, in place of the run's own images")
+    evaluate.add_argument(
+        "--map",
+        action="append",
+        default=[],
+        metavar="LABEL=CLASS",
+        help="with --on: the class a label means, where the names do not say so; LABEL= leaves it out",
+    )
+    evaluate.add_argument("--most", type=int, default=0, metavar="N", help="with --on: N images, evenly spread")
+
+
+def evaluate_on(options: argparse.Namespace) -> Result:
+    """`evaluate RUN --on DATASET`."""
+    from core.data.datasets import ensure_builtin, open_dataset
+    from core.evaluation.on_dataset import evaluate_on_dataset, headline, keep
+
+    workspace = Workspace.default()
+    ensure_builtin(workspace)
+    run = open_run(workspace, options.run)
+    pairs = [text.rpartition("=") for text in options.map]
+    if wrong := next((text for text, (_, sign, _) in zip(options.map, pairs, strict=True) if not sign), None):
+        raise InputError(f"--map {wrong!r} does not say which class.", "Write it as LABEL=CLASS.")
+    given = {label: name or None for label, _, name in pairs}
+    dataset = open_dataset(workspace, options.on)
+    found = evaluate_on_dataset(run, dataset, given, options.most, progress_line("evaluate", bool(options.json)))
+    keep(run, found)
+    for label, name in found["mapping"].items():
+        if label != name:
+            say(options, f"{label}: {'left out' if name is None else f'counts as {name}'}")
+    say(options, f"{count(found['asked'], 'image')} asked about; {found['left_out']}.")
+    say(options, headline(found))
+    return {"run": run.id, **found}, 0
+
+
 def _report(options: argparse.Namespace) -> Result:
     from core.handover.checked import differences
     from core.handover.document import document

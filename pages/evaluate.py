@@ -16,8 +16,10 @@ from pages._components.evaluate import (
     confusion,
     curves,
     fixes,
+    hand_over,
     mistakes,
     numbers,
+    other_data,
     ranking,
     robustness,
     saliency,
@@ -42,6 +44,8 @@ VIEWS = [
     View("Where it is worse", slices.draw, slices.has_test_images),
     View("Spoiled images", robustness.draw, slices.has_test_images),
     View("Where it looks", saliency.draw, slices.has_test_images),
+    View("Other data", other_data.draw),
+    View("Hand it over", hand_over.draw, slices.has_test_images),
 ]
 
 

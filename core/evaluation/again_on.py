@@ -157,7 +157,7 @@ def evaluate_on(
     rows = manifest[manifest["path"].isin(tested["path"])]
     seen = seen_by(run.manifest(), run.config.split, rows["content_hash"])
     new = rows[~seen]
-    same = _is_unchanged(root, new)
+    same = is_unchanged(root, new)
     if not same.any():
         raise InputError(
             f"None of the {count(len(rows), 'test image')} can be used: the run has learned from "
@@ -209,7 +209,7 @@ def _changed(path: Path) -> int:
         return 0
 
 
-def _is_unchanged(root: Path, rows: pd.DataFrame) -> np.ndarray:
+def is_unchanged(root: Path, rows: pd.DataFrame) -> np.ndarray:
     """Whether each file still has the content the manifest says; read anew only where size or time differ."""
 
     def same(path: str, num_bytes: int, mtime_ns: int, known_hash: str) -> bool:

@@ -11,6 +11,7 @@ from core.errors import DarkroomError, InputError
 from core.evaluation.abstention import answers, with_threshold
 from core.evaluation.explained import read_explanation
 from core.evaluation.metrics import confused_pairs
+from core.evaluation.on_dataset import results
 from core.evaluation.predictions import read_predictions, read_probabilities
 from core.evaluation.robustness import ROBUSTNESS
 from core.handover import origins
@@ -82,7 +83,7 @@ def document(run: Run) -> Document:
         "robustness": ROBUSTNESS.answer(run),
         "saliency": _saliency(run),
         "speed": SPEED.answer(run),
-        "other_data": [],
+        "other_data": [_on(found) for found in results(run)],
         "failures": failures(predictions),
         "skipped": report["skipped"],
         "data": origins.data_card(run, manifest),
@@ -112,6 +113,7 @@ def stamp(run: Run) -> list[int]:
     """Changes when what a document tells does: the evaluation, the model and its thresholds, the tests made since."""
     files = [run.bundle / "model.json", run.folder / MANIFEST, run.folder / "report.json", run.folder / "about.json"]
     files += [run.folder / f"{name}.json" for name in ("robustness", "saliency", "speed")]
+    files += sorted(run.folder.glob("on-*.json"))
     return [file.stat().st_mtime_ns if file.is_file() else 0 for file in files]
 
 
@@ -122,6 +124,16 @@ def _threshold(run: Run, bundle: Bundle) -> dict[str, Any] | None:
     assert stored is not None  # the caller has read the same file
     effect = with_threshold(*answers(*stored, bundle.temperature), bundle.abstention_threshold)
     return {"threshold": bundle.abstention_threshold, "target": bundle.abstention_target, **effect}
+
+
+def _on(found: dict[str, Any]) -> dict[str, Any]:
+    """How the run did on another dataset: what to be told of `core.evaluation.on_dataset`."""
+    report = found["report"]
+    low, high = report["test_accuracy_interval"] or (None, None)
+    kept = {name: found[name] for name in ("dataset", "name", "version", "mapping", "asked", "left_out")}
+    accuracy = {"accuracy": report["test_accuracy"], "low": low, "high": high}
+    balanced = (report["metrics"].get("balanced_accuracy") or {}).get("value")
+    return kept | accuracy | {"balanced_accuracy": balanced, "num_images": report["num_test"]}
 
 
 def _saliency(run: Run) -> dict[str, Any] | None:

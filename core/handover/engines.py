@@ -27,7 +27,7 @@ from core.jobs import StatusWriter
 from core.onnx_runtime import num_cores
 from core.preprocess import PreprocessSpec, normalise, read_pixels
 from core.runs.store import Run
-from core.wording import bytes_size, count, significant
+from core.wording import count, significant
 from core.workspace import Workspace
 
 SPEED = SideJob("speed", "core.handover.engines", "Measuring the speed")
@@ -176,11 +176,11 @@ def _sentence(rows: list[dict[str, Any]]) -> str:
         return "None of the ways to run the model works on this machine."
     fastest = max(timed, key=lambda row: row["speeds"][1]["images_per_s"])
     quickest = min(timed, key=lambda row: row["speeds"][0]["latency_ms_p50"])
-    return (
-        f"{fastest['title']} answers most images, {count(round(fastest['speeds'][1]['images_per_s']))} a second in "
-        f"batches of {BATCH}; {quickest['title']} takes least time for one, "
-        f"{significant(quickest['speeds'][0]['latency_ms_p50'])} ms ({bytes_size(quickest['num_bytes'])})."
-    )
+    single = f"{significant(quickest['speeds'][0]['latency_ms_p50'])} ms"
+    batch = f"{count(round(fastest['speeds'][1]['images_per_s']))} images a second in batches of {BATCH}"
+    if fastest is quickest:
+        return f"{fastest['title']} is the fastest: {single} for one image, {batch}."
+    return f"For one image {quickest['title']} is the fastest, {single}; for many {fastest['title']}, {batch}."
 
 
 if __name__ == "__main__":
