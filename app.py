@@ -13,12 +13,13 @@ from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
-from starlette.routing import Route
+from starlette.routing import Mount, Route
 
 from core.data import mean_images, thumbnails, uploads
 from core.errors import DarkroomError
 from core.inference.live import VIEWERS, FrameRefused, check_size
 from core.listening import answer_at_once
+from core.serving.mounted import MountedAPI
 from core.workspace import Workspace
 from pages._components.guard import show_failure
 
@@ -107,5 +108,6 @@ ROUTES = [
     Route("/mean/{key}", mean_image),
     Route("/upload/{ticket}", upload, methods=["POST"]),
     Route("/live/{ticket}", live_frame, methods=["POST"]),
+    Mount("/api", MountedAPI()),
 ]
 app = st.App("pages/_shell/main.py", routes=ROUTES, lifespan=lifespan, on_script_error=show_failure)

@@ -10,7 +10,8 @@ A request meets these modules in this order:
 5. `models` knows which runs are served and keeps their models ready.
 6. `workers` are the threads that read images and classify them, several requests' images in one go.
 7. `schemas` is what the answers look like; `counters` is what Prometheus is told meanwhile.
-8. `standing_alone` is the server of `python -m core serve`. `snippets` shows people how to ask.
+8. `mounted` is the API as the dashboard has it, `standing_alone` the server of `python -m core serve`. `snippets`
+   shows people how to ask.
 
 No module here imports torch or Streamlit.
 """
