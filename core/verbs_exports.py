@@ -10,6 +10,7 @@ from core.errors import DarkroomError, InputError
 from core.exports.exported import export_job, read_export
 from core.exports.format import Format
 from core.exports.registry import FORMATS, complete, open_format
+from core.inference.speed import SECONDS
 from core.jobs import Status
 from core.runs.store import Run, open_run
 from core.terminal import progress_line, say
@@ -43,6 +44,7 @@ def add_verbs(verb: AddVerb) -> None:
         metavar="NAME=VALUE",
         help=f"a choice that the format offers{f' ({offered})' if offered else ''}; may be repeated",
     )
+    exporting.add_argument("--seconds", type=float, default=SECONDS, help="to measure each speed for (default: 2)")
 
 
 def _export(options: argparse.Namespace) -> Result:
@@ -51,7 +53,7 @@ def _export(options: argparse.Namespace) -> Result:
         raise InputError(f"{chosen.name} cannot be exported on this machine: {reason}")
     wanted = complete(chosen, dict(_pair(text) for text in options.option))
     job = export_job(chosen.key)
-    job.ask(run, options=wanted)
+    job.ask(run, options=wanted, seconds=options.seconds)
     try:
         status = _awaited(run, chosen, options)
     except KeyboardInterrupt:

@@ -17,6 +17,7 @@ OVERVIEW, EXPLORE, TRAIN, RUNS, EVALUATE, COMPARE, CLASSIFY = (
     PAGES / f"{name}.py" for name in ("overview", "explore", "train", "runs", "evaluate", "compare", "classify")
 )
 SWEEPS = PAGES / "sweeps.py"
+EXPORT = PAGES / "export.py"
 
 # Query parameters: what a link, a bookmark or a second tab opens.
 DATASET, RUN, IMAGE, PENDING = "dataset", "run", "image", "adding"
@@ -34,6 +35,7 @@ BATCH, WITH = "batch", "with"  # of Classify: its images, and the second model
 COLUMNS, CLONE = "columns", "clone"  # of Runs; on Train, the run whose settings to begin with
 COMPARED, OF, PART, SERIES = "runs", "of", "part", "series"  # of Compare
 METRIC, SMOOTHING, BY, FLIPS = "metric", "smoothing", "by", "flips"
+FORMAT = "format"  # of Export
 
 ADDING = "adding-left"  # session: whether an addition was begun and left
 _CAME_FROM, _WRITTEN = "came-from", "written-address"

@@ -45,6 +45,7 @@ page = st.navigation(
             st.Page(keys.EVALUATE, title="Evaluate", icon=":material/fact_check:"),
             st.Page(keys.COMPARE, title="Compare", icon=":material/compare_arrows:"),
             st.Page(keys.CLASSIFY, title="Classify", icon=":material/image_search:"),
+            st.Page(keys.EXPORT, title="Export", icon=":material/deployed_code:"),
         ]
     }
 )

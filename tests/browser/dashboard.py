@@ -43,6 +43,7 @@ HEADINGS = {
     "evaluate": "How good is this model?",
     "compare": "Which run is better?",
     "classify": "What is in this image?",
+    "export": "Does the exported model do what the trained one does?",
 }
 ARTIFACTS = REPOSITORY / "tests" / "artifacts"
 AT_REST = '[data-testid="stApp"][data-test-script-state="notRunning"]'

@@ -9,12 +9,12 @@ from pathlib import Path
 import pytest
 from safetensors.numpy import load
 
-from core.exports.exported import exports_folder
+from core import jobs
+from core.exports import job
+from core.exports.exported import export_job, exports_folder
 from core.exports.format import Source
-from core.exports.job import make_export
-from core.exports.registry import FORMATS
+from core.files import write_json
 from core.inference.bundle import ONNX, note_trust, read_bundle, write_bundle
-from core.jobs import StatusWriter
 from core.runs.store import Run
 from core.workspace import Workspace
 from tests.conftest import Trained, made_once
@@ -51,11 +51,14 @@ def made(trained: Trained, tmp_path_factory: pytest.TempPathFactory) -> Made:
         shutil.copytree(trained.workspace.root, folder / "home")
         run = Run(trained.run.id, folder / "home" / "runs" / trained.run.id)
         _with_photo_statistics(run)
-        (folder / "status").mkdir()
-        with pytest.MonkeyPatch.context() as patch, StatusWriter(folder / "status") as status:
+        with pytest.MonkeyPatch.context() as patch:
             patch.setenv("DARKROOM_HOME", str(folder / "home"))
             for key in PLAIN:
-                make_export(run, FORMATS[key], {}, status, SECONDS)
+                at_work = export_job(key).folder(run)
+                at_work.mkdir(parents=True)
+                write_json(at_work / "request.json", {"seconds": SECONDS})
+                jobs.prepare(at_work)
+                assert job.main(run.folder, key) == 0, export_job(key).progress(run)
 
     home = made_once(tmp_path_factory, "exports", make) / "home"
     return Made(Workspace(home), Run(trained.run.id, home / "runs" / trained.run.id), trained.images)
