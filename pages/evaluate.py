@@ -15,6 +15,7 @@ from pages._components.evaluate import (
     classes,
     confusion,
     curves,
+    diagnosis,
     fixes,
     hand_over,
     mistakes,
@@ -34,6 +35,7 @@ from pages._components.text import escape
 
 VIEWS = [
     View("Numbers", numbers.draw),
+    View("Diagnosis", diagnosis.draw),
     View("Confusion", confusion.draw),
     View("Classes", classes.draw),
     View("ROC and precision", ranking.draw),

@@ -94,19 +94,12 @@ def count_leaks(manifest: pd.DataFrame, config: SplitConfig | None = None) -> Le
         config: what the source's groups are. Where it asks for none, those of the column `group` are counted if the
             manifest has them.
     """
-    known = with_all_columns(manifest[[name for name in NEEDED if name in manifest]])
-    rows = usable(known)
-    split = pd.Index(SPLITS).get_indexer(rows["split"])  # -1 where set aside
-    duplicates = components(len(rows), duplicate_keys(rows, "near"))
+    rows, split = _with_splits(manifest)
+    duplicates, source = _groupings(rows, config)
     sizes, in_splits = _by_group(duplicates, split)
     several = sizes > 1
     straddling = several & (np.bitwise_count(in_splits) > 1)
     exact = several & _same_bytes(duplicates, rows["content_hash"], several)
-
-    config = config or SplitConfig()
-    if config.group_by == "none":  # what the source calls a group is one, kept together or not
-        config = config.model_copy(update={"group_by": "auto"})
-    source = source_keys(rows, config)
     source_sizes, source_in_splits = _by_group(source, split)
     source_straddling = (source_sizes > 1) & (np.bitwise_count(source_in_splits) > 1)
 
@@ -126,6 +119,28 @@ def count_leaks(manifest: pd.DataFrame, config: SplitConfig | None = None) -> Le
         num_test_affected=int((elsewhere & (split == SPLITS.index("test"))).sum()),
         near_known=bool(rows["brightness"].notna().any() or (rows["near_group"] >= 0).any()),
     )
+
+
+def affected_test_images(manifest: pd.DataFrame, config: SplitConfig | None = None) -> list[str]:
+    """Paths of the test images that `Leaks.num_test_affected` counts; arguments are those of `count_leaks`."""
+    rows, split = _with_splits(manifest)
+    affected = split == SPLITS.index("test")
+    affected &= np.any([_also_elsewhere(g, _by_group(g, split)[1]) for g in _groupings(rows, config)], axis=0)
+    return rows.loc[affected, "path"].tolist()
+
+
+def _with_splits(manifest: pd.DataFrame) -> tuple[pd.DataFrame, np.ndarray]:
+    """The images that count, and the place of each one's split in `SPLITS`, -1 where set aside."""
+    rows = usable(with_all_columns(manifest[[name for name in NEEDED if name in manifest]]))
+    return rows, pd.Index(SPLITS).get_indexer(rows["split"])
+
+
+def _groupings(rows: pd.DataFrame, config: SplitConfig | None) -> tuple[np.ndarray, np.ndarray]:
+    """The group of duplicates of each row, and its group by the source, -1 where it is in none."""
+    config = config or SplitConfig()
+    if config.group_by == "none":  # what the source calls a group is one, kept together or not
+        config = config.model_copy(update={"group_by": "auto"})
+    return components(len(rows), duplicate_keys(rows, "near")), source_keys(rows, config)
 
 
 def _by_group(groups: np.ndarray, split: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -13,7 +13,7 @@ import pandas as pd
 from core.data.leaks import count_leaks
 from core.data.manifest import usable
 from core.errors import DarkroomError, ImageReadError
-from core.evaluation import abstention, calibration, slices, unknown
+from core.evaluation import abstention, calibration, diagnosis, slices, unknown
 from core.evaluation.evaluated import Evaluated
 from core.evaluation.predictions import plain, predict_manifest, probabilities_of, write_predictions
 from core.evaluation.report import build_report
@@ -36,6 +36,7 @@ SECTIONS: tuple[tuple[str, Section], ...] = (
     ("abstention", abstention.section),
     ("unknown", unknown.section),
     ("slices", slices.section),
+    ("diagnosis", diagnosis.section),
 )
 
 

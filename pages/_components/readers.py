@@ -19,6 +19,7 @@ from core.data.splits import SPLITS, Division, Leaks, assign_splits, class_table
 from core.errors import InputError
 from core.evaluation.abstention import coverage_curve, read_answers
 from core.evaluation.calibration import rescaled
+from core.evaluation.diagnosis import diagnose
 from core.evaluation.fixes import Changes, changes_since
 from core.evaluation.predictions import PREDICTIONS, class_names, read_predictions, read_probabilities
 from core.evaluation.roc import Curves, one_vs_rest
@@ -142,6 +143,14 @@ def coverage(run: Run, temperature: float) -> list[dict[str, float]]:
 def report(run: Run) -> dict[str, Any]:
     """The run's report; of a thousand classes it takes a tenth of a second to read."""
     return _report(str(run.folder), _changed(run.folder / REPORT), run)
+
+
+def diagnosis(run: Run) -> dict[str, Any] | None:
+    """What is probably wrong with the run, see `core.evaluation.diagnosis`; None while there are no answers.
+
+    Of a run that was evaluated before there was one it is made now.
+    """
+    return report(run).get("diagnosis") or _diagnosis(str(run.folder), _changed(run.folder / REPORT), run)
 
 
 def confusion(run: Run) -> np.ndarray:
@@ -316,6 +325,12 @@ def _test_rows(folder: str, changed: int, _run: Run) -> pd.DataFrame | None:
 @st.cache_resource(max_entries=8, show_spinner=False)
 def _report(folder: str, changed: int, _run: Run) -> dict[str, Any]:
     return _run.report() or {}
+
+
+@st.cache_resource(max_entries=8, show_spinner=False)
+def _diagnosis(folder: str, changed: int, _run: Run) -> dict[str, Any] | None:
+    answers = predictions(_run)
+    return None if answers is None else diagnose(_run, run_rows(_run), answers, report(_run))
 
 
 @st.cache_resource(max_entries=8, show_spinner=False)

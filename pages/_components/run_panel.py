@@ -8,7 +8,6 @@ import pandas as pd
 import streamlit as st
 
 from core import charts
-from core.evaluation.curves import fit_remark
 from core.jobs import ENDED, Status
 from core.runs.again import halved_batch, would_do
 from core.runs.launch import FINISHING, GRACE_S, resume_run, retry_run, stop_now, stop_run
@@ -141,8 +140,9 @@ def _ended(run: Run) -> None:
             st.page_link(
                 keys.CLASSIFY, label="Classify with it", icon=":material/image_search:", query_params={keys.RUN: run.id}
             )
+    if readers.was_evaluated(run):
+        _diagnosis(run)
     if history:
-        st.markdown(escape(fit_remark(history)))
         table = pd.DataFrame(history)
         for column, metric in zip(st.columns(2), _METRICS, strict=True):
             with column:
@@ -150,6 +150,18 @@ def _ended(run: Run) -> None:
                 show_figure(figure, table, f"{run.id}-{metric}", f"Training and validation {metric} by epoch")
     run_details(run)
     _log(run, expanded=status.state in ("failed", "lost"))
+
+
+def _diagnosis(run: Run) -> None:
+    """What the evaluation makes of the training, in a line."""
+    found = readers.diagnosis(run)
+    if found and found["remarks"]:
+        titles = "; ".join(remark["title"] for remark in found["remarks"])
+        st.warning(escape(titles), icon=":material/stethoscope:")
+        query = {keys.RUN: run.id, keys.VIEW: "Diagnosis"}
+        st.page_link(keys.EVALUATE, label="Why, and what to try", icon=":material/stethoscope:", query_params=query)
+    elif found:
+        st.markdown(escape(found["sentence"]))
 
 
 def _heading(run: Run, status: Status) -> None:

@@ -1,4 +1,4 @@
-"""Evaluate's view of how training went, epoch by epoch."""
+"""Evaluate's view of how training went, epoch by epoch; what that means is said by the diagnosis."""
 
 from __future__ import annotations
 
@@ -6,17 +6,14 @@ import pandas as pd
 import streamlit as st
 
 from core import charts
-from core.evaluation.curves import fit_remark
 from core.runs.store import Run
 from pages._components.evaluate.view import Report
 from pages._components.figures import show_figure
-from pages._components.text import escape
 
 
 def draw(run: Run, report: Report) -> None:
     """Loss and accuracy by epoch, and what they mean in words."""
     history = run.metrics()
-    st.markdown(escape(fit_remark(history)))
     for column, metric in zip(st.columns(2), ("loss", "accuracy"), strict=True):
         with column:
             figure = charts.training_curves_chart(history, metric)
