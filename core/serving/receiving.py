@@ -13,7 +13,6 @@ from core.serving.admission import Held
 from core.serving.limits import Limits, Refused
 
 FIELD = "files"
-_MOST_HEADER_BYTES = 4096  # of one part
 _MOST_NAME = 200  # letters of a file's name that are given back
 _HOW = f"Send multipart/form-data with an image in each field {FIELD!r}: curl -F {FIELD}=@photo.jpg URL"
 
@@ -60,7 +59,7 @@ class _Parts:
     def __init__(self, boundary: bytes, limits: Limits) -> None:
         self._limits = limits
         self._files: list[Upload] = []
-        self._name, self._value, self._header_bytes = bytearray(), bytearray(), 0
+        self._name, self._value = bytearray(), bytearray()  # of a header; the parser bounds their size
         self._disposition = b""
         self._whole = False
         self._parser = MultipartParser(
@@ -92,19 +91,13 @@ class _Parts:
         return self._files
 
     def _begin(self) -> None:
-        self._disposition, self._header_bytes = b"", 0
+        self._disposition = b""
 
     def _header_name(self, data: bytes, start: int, end: int) -> None:
-        self._add(self._name, data, start, end)
+        self._name += data[start:end]
 
     def _header_value(self, data: bytes, start: int, end: int) -> None:
-        self._add(self._value, data, start, end)
-
-    def _add(self, to: bytearray, data: bytes, start: int, end: int) -> None:
-        self._header_bytes += end - start
-        if self._header_bytes > _MOST_HEADER_BYTES:
-            raise Refused(413, f"The header of a part may have {_MOST_HEADER_BYTES:,} bytes.", "Shorten the name.")
-        to += data[start:end]
+        self._value += data[start:end]
 
     def _header_end(self) -> None:
         if self._name.lower() == b"content-disposition":

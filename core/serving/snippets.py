@@ -22,7 +22,7 @@ def python(url: str, run_id: str, with_key: bool) -> str:
     """A program that needs nothing but the package requests; arguments as for `curl`."""
     headers = f'\n    headers={{"Authorization": "Bearer " + os.environ["{_KEY}"]}},' if with_key else ""
     imports = "import os\nimport sys\n" if with_key else "import sys\n"
-    return f'''{imports}
+    return f"""{imports}
 import requests  # pip install requests
 
 paths = sys.argv[1:] or ["photo.jpg"]
@@ -41,7 +41,7 @@ for one in answer["predictions"]:
         print(one["name"], "is", one["label"], f"({{one['confidence']:.1%}})")
     else:
         print(one["name"], "gets no answer; the likeliest is", one["label"], f"({{one['confidence']:.1%}})")
-'''
+"""
 
 
 def prometheus(url: str, with_key: bool) -> str:
