@@ -71,7 +71,7 @@ def evaluate_on(options: argparse.Namespace) -> Result:
 
 
 def _report(options: argparse.Namespace) -> Result:
-    from core.handover.checked import differences
+    from core.handover.checked import altered, differences
     from core.handover.document import document
     from core.handover.page import document_in, page
     from core.handover.tables import figures
@@ -83,10 +83,13 @@ def _report(options: argparse.Namespace) -> Result:
             content = given.read_text(encoding="utf-8")
         except (OSError, UnicodeDecodeError) as error:
             raise InputError(f"{given} cannot be read: {error}.", "Name a report's HTML or JSON file.") from error
-        found = differences(run, document_in(content))
+        told = document_in(content)
+        found = differences(run, told)
+        if content.lstrip().startswith("<"):
+            found += altered(content, told)
         for line in found:
             say(options, line)
-        said = f"{count(len(found), 'figure')} of it {'does' if len(found) == 1 else 'do'} not come out again."
+        said = f"{count(len(found), 'thing')} in it {'does' if len(found) == 1 else 'do'} not come out again."
         say(options, said if found else "All its figures come out again from the run's answers.")
         return {"run": run.id, "checked": str(given), "differences": found}, 1 if found else 0
     told = document(run)

@@ -20,6 +20,7 @@ from core.evaluation.unknown import flagged
 from core.handover import origins
 from core.handover.document import MOST_PAIRS, Document, cells
 from core.handover.failures import failures
+from core.handover.page import as_html, sections_of, words_in
 from core.inference.bundle import read_bundle
 from core.runs.store import Run
 
@@ -39,13 +40,30 @@ def differences(run: Run, told: Document) -> list[str]:
     """
     if told.get("run", {}).get("id") != run.id:
         raise InputError(f"This report is of run {told.get('run', {}).get('id')}.", "Name that run.")
-    found = list(_unlike("", again(run, told), told))
-    changed = {row["file"]: row["sha256"] for row in origins.hashes(run)}
+    found = []
+    files = {row["file"]: row["sha256"] for row in origins.hashes(run)}
     for row in told.get("hashes", ()):
-        now = changed.get(row["file"])
+        now = files.get(row["file"])
         if now != row["sha256"]:
             found.append(f"{row['file']} {'is gone' if now is None else 'has changed since: its SHA-256 is ' + now}.")
+    found += _unlike("", again(run, told), told)
     return found[:_MOST]
+
+
+def altered(content: str, told: Document) -> list[str]:
+    """Sentences on which parts of an HTML report say something else than the document it holds.
+
+    Args:
+        content: the file; told: of `core.handover.page.document_in`.
+    """
+    there = words_in(content)
+    wanted = words_in("<main>" + "".join(map(as_html, sections_of(told, {}, {}))) + "</main>")
+    names = [*wanted, *(name for name in there if name not in wanted)]
+    return [
+        f"The part {name!r} does not say what this version of Darkroom would write of these figures."
+        for name in names
+        if there.get(name) != wanted.get(name)
+    ]
 
 
 def again(run: Run, told: Document) -> Document:

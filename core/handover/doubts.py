@@ -140,7 +140,7 @@ def diagnosis(told: Told, plots: dict[str, str]) -> Section | None:
         return None
     remarks = found.get("remarks", [])
     if not remarks:
-        return Section("diagnosis", "Is something wrong with it?", paragraph("Nothing that the figures show."))
+        return Section("diagnosis", "Is something wrong with it?", paragraph(text(found.get("sentence", ""))))
     body = "".join(
         f"<li><b>{text(remark.get('title', ''))}</b> {text(remark.get('finding', ''))} {text(remark.get('advice', ''))}"
         "</li>"

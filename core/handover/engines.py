@@ -121,7 +121,7 @@ def main(run_folder: Path) -> int:
 
     def work(status: StatusWriter, request: dict[str, Any]) -> tuple[str, dict[str, Any]]:
         status.update(phase="timing", message="Timing each way to run the model.")
-        found = measure_engines(run, meter(status, "engines"))
+        found = measure_engines(run, meter(status, "engines"), float(request.get("seconds", SECONDS)))
         return found["sentence"], found
 
     return SPEED.carry_out(run, work)

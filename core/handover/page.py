@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import time
 from collections.abc import Callable
 
@@ -14,6 +15,10 @@ from core.handover.markup import Section, Told, text
 from core.handover.plots import WIDTH_ON_PAPER, drawn, plots, script
 from core.runs.store import Run
 
+_SECTION = re.compile(r'<section id="(\w+)">(.*?)</section>', re.DOTALL)
+_PICTURES = re.compile(
+    r'<figure role="img".*?</figure>|<img src="data:[^>]*>|<span class="gone">[^<]*</span>', re.DOTALL
+)
 DATA = "darkroom-report"  # the id of the element that holds the document itself
 _BEGINS, _ENDS = f'<script type="application/json" id="{DATA}">', "</script>"
 SECTIONS: tuple[Callable[[Told, dict[str, str]], Section | None], ...] = (
@@ -85,16 +90,12 @@ def page(run: Run, document: Document) -> str:
     Args:
         document: of `core.handover.document`, of this run.
     """
-    told = Told(document)
     figures = {name: drawn(name, *one) for name, one in plots(run, document).items()}
-    sections = [section for section in (make(told, figures) for make in SECTIONS) if section is not None]
     shown = [row["path"] for row in document["failures"]["rows"][:MOST_SHOWN]]
-    wrong = results.failures(told, figures, pictures(run, run.manifest(), shown))
-    place = [section.anchor for section in sections].index("classes") + 1
-    sections.insert(place, wrong)
+    sections = sections_of(document, figures, pictures(run, run.manifest(), shown))
     name = document["run"]["name"] or document["run"]["id"]
     links = "".join(f'<li><a href="#{one.anchor}">{text(one.title)}</a></li>' for one in sections)
-    body = "".join(f'<section id="{one.anchor}"><h2>{text(one.title)}</h2>{one.body}</section>' for one in sections)
+    body = "".join(map(as_html, sections))
     made = time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime(document["made"]))
     return (
         '<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8">'
@@ -108,6 +109,31 @@ def page(run: Run, document: Document) -> str:
         f"<nav><ol>{links}</ol></nav><main>{body}</main><script>{_FOR_PAPER % WIDTH_ON_PAPER}</script>"
         f"{_BEGINS}{_inside_a_script(document)}{_ENDS}</body></html>\n"
     )
+
+
+def sections_of(document: Document, figures: dict[str, str], images: dict[str, str]) -> list[Section]:
+    """What stands in the file, in order; parts of which nothing is known are left out.
+
+    Args:
+        figures: HTML by the names of `plots`.
+        images: `data:` addresses of mistakes by their path.
+    """
+    told = Told(document)
+    sections = [section for section in (make(told, figures) for make in SECTIONS) if section is not None]
+    place = [section.anchor for section in sections].index("classes") + 1
+    return [*sections[:place], results.failures(told, figures, images), *sections[place:]]
+
+
+def as_html(section: Section) -> str:
+    """A section with its heading."""
+    return f'<section id="{section.anchor}"><h2>{text(section.title)}</h2>{section.body}</section>'
+
+
+def words_in(content: str) -> dict[str, str]:
+    """The HTML of each section of a report without its figures and pictures, by the section's anchor."""
+    body = content[content.find("<main>") : content.rfind("</main>")]
+    bare = _PICTURES.sub("", body)
+    return {match[1]: match[2] for match in _SECTION.finditer(bare)}
 
 
 def document_in(content: str) -> Document:
