@@ -39,6 +39,7 @@ FORMAT = "format"  # of Export
 
 ADDING = "adding-left"  # session: whether an addition was begun and left
 _CAME_FROM, _WRITTEN = "came-from", "written-address"
+_AT, _LEFT = "page-at", "explore-left"  # the page drawn last; how Explore was left: (its address, the dataset)
 
 
 def choose(label: str, ids: Sequence[str], key: str, show: Callable[[str], str] = str, help: str | None = None) -> str:
@@ -131,6 +132,7 @@ def write(parameter: str, value: str | None) -> None:
     """Put a parameter into the address, or take it out; in such a way that no click on its way can undo it."""
     st.session_state.setdefault(_WRITTEN, {})[parameter] = value
     catch_up()
+    _note_address()
 
 
 def catch_up() -> None:
@@ -152,6 +154,35 @@ def heed_address() -> None:
     st.session_state[_WRITTEN] = {
         parameter: value for parameter, value in written.items() if st.query_params.get(parameter) == value
     }
+
+
+def arrive(page: str) -> None:
+    """For the entry script, before it draws a page: Explore is shown as it was left, filters and view included.
+
+    That is where a visit to another page ends by Explore's plain link. An address that says anything is heeded, and
+    where another dataset was chosen meanwhile what was left says nothing about it.
+
+    Args:
+        page: its name in the address.
+    """
+    came_from, st.session_state[_AT] = st.session_state.get(_AT), page
+    dataset = st.session_state.get(f"{DATASET}-choice")
+    if page != EXPLORE.stem:
+        if came_from == EXPLORE.stem:
+            st.session_state[_LEFT] = (st.session_state.get(_LEFT, ({}, ""))[0], dataset)
+        return
+    address, of_dataset = st.session_state.get(_LEFT, ({}, ""))
+    if came_from != page and of_dataset == dataset and not st.query_params:
+        for parameter, value in address.items():
+            write(parameter, value)
+    _note_address()
+
+
+def _note_address() -> None:
+    """Where Explore is drawn: what its address says, but for an image that is looked at."""
+    if st.session_state.get(_AT) == EXPLORE.stem:
+        here = {name: value for name, value in st.query_params.to_dict().items() if name != IMAGE}
+        st.session_state[_LEFT] = (here, "")
 
 
 def one_of(options: Collection[str]) -> Callable[[str], str | None]:

@@ -52,5 +52,6 @@ page = st.navigation(
 st.html(STYLE)
 with guarded():
     _builtin_once(Workspace.default())
+keys.arrive(page.url_path)
 with guarded():
     page.run()

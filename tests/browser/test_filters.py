@@ -120,3 +120,38 @@ def test_images_are_selected_by_box_by_stretch_and_by_page(
     visitor.sees("None selected")
     expect(visitor.tab.get_by_text("16 images selected")).to_have_count(0)
     visitor.finds_no_fault()
+
+
+def test_filters_are_there_again_after_a_visit_to_another_page(
+    server: Server, visit: Visit, image_folder: ImageFolder
+) -> None:
+    dataset = index_path(Workspace(server.home), image_folder(name="to leave", counts={"cat": 8, "dog": 5}))
+    other = index_path(Workspace(server.home), image_folder(name="elsewhere", counts={"cat": 4, "dog": 7}))
+    visitor = visit(server)
+    visitor.open("explore", dataset=dataset.id, view=STATISTICS)
+    click_bar(visitor, "images-per-class", 0)
+    visitor.sees("8 of 13 images")
+    _go(visitor, "Train")
+    _go(visitor, "Explore")
+    visitor.sees("8 of 13 images")
+    visitor.tab.wait_for_url("**class=cat*")
+    visitor.press("Clear filters")
+    visitor.sees("13 of 13 images")
+    _go(visitor, "Evaluate")
+    _go(visitor, "Explore")
+    visitor.sees("13 of 13 images")
+    visitor.pick(STATISTICS)
+    click_bar(visitor, "images-per-class", 0)
+    visitor.sees("8 of 13 images")
+    _go(visitor, "Train")
+    visitor.choose("Dataset", other.name)
+    _go(visitor, "Explore")  # of what is looked at now; filters of another dataset say nothing about it
+    visitor.sees("11 of 11 images")
+    visitor.finds_no_fault()
+
+
+def _go(visitor: Visitor, page: str) -> None:
+    """By the page's link beside all pages."""
+    visitor.rests()
+    visitor.tab.get_by_test_id("stSidebarNavLink").filter(has_text=page).click()
+    visitor.arrives(page.lower())
