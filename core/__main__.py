@@ -22,7 +22,6 @@ import os
 import traceback
 from collections.abc import Callable
 from dataclasses import fields
-from pathlib import Path
 from typing import Any, NoReturn
 
 from core.data.reading import LAYOUTS, Reading
@@ -89,7 +88,16 @@ def build_parser(only_index: bool = False) -> argparse.ArgumentParser:
         reading.add_argument(flag, choices=choices, help=knob.metadata["help"].replace("%", "%%"))
     if only_index:
         return parser
-    from core import verbs_compare, verbs_exports, verbs_report, verbs_runs, verbs_sweeps, verbs_training
+    from core import (
+        verbs_compare,
+        verbs_exports,
+        verbs_predict,
+        verbs_report,
+        verbs_runs,
+        verbs_serving,
+        verbs_sweeps,
+        verbs_training,
+    )
     from core.data.analyse_verb import analyse
     from core.data.verbs import add_verbs
 
@@ -101,16 +109,13 @@ def build_parser(only_index: bool = False) -> argparse.ArgumentParser:
     verbs_runs.add_verbs(verb)
     verbs_sweeps.add_verbs(verb)
     verbs_compare.add_verbs(verb)
+    verbs_serving.add_verbs(verb)
     verbs_exports.add_verbs(verb)
     verbs_report.add_verbs(verb)
     evaluate = verb("evaluate", _evaluate, "Evaluate a run's model on its validation and test images again.")
     evaluate.add_argument("run")
-    predict = verb("predict", _predict, "Classify images with a run's model.")
-    predict.add_argument("run")
-    predict.add_argument("images", nargs="+", metavar="IMAGE")
-    predict.add_argument(
-        "--engine", choices=["onnx", "torch"], default="onnx", help="ONNX Runtime, or the weights themselves"
-    )
+    verbs_report.add_other_data(evaluate)
+    verbs_predict.add_verbs(verb)
     return parser
 
 
@@ -154,46 +159,16 @@ def _evaluate(options: argparse.Namespace) -> tuple[Result, int]:
     from core.evaluation.evaluate import evaluate_run
     from core.runs import store
 
+    if options.on:
+        from core.verbs_report import evaluate_on
+
+        return evaluate_on(options)
     workspace = Workspace.default()
     run = store.open_run(workspace, options.run)
     root = open_dataset(workspace, run.config.data.dataset).root
     report = evaluate_run(run, root, progress_line("evaluate", options.json))
     say(options, report["headline"])
     return {"run": run.id, **report}, 0
-
-
-def _predict(options: argparse.Namespace) -> tuple[Result, int]:
-    from core.inference.classifier import open_classifier
-    from core.runs import store
-
-    classifier = open_classifier(store.open_run(Workspace.default(), options.run).bundle, options.engine)
-    answers = classifier.classify([Path(name) for name in options.images], options.images)
-    rows = []
-    for answer in answers:
-        if answer.error:
-            print(f"{answer.name}: {answer.error}", file=sys.stderr)
-            rows.append({"path": answer.name, "label": None, "confidence": None, "top": [], "error": answer.error})
-        else:
-            if answer.accepted:
-                said = f"{answer.label} ({answer.confidence:.1%})"
-            else:
-                why = "unlike its training images" if answer.familiar is False else "not sure"
-                said = f"no answer: {why}; likeliest {answer.label} ({answer.confidence:.1%})"
-            say(options, f"{answer.name}: {said}")
-            rows.append(
-                {
-                    "path": answer.name,
-                    "label": answer.label,
-                    "confidence": answer.confidence,
-                    "top": [list(t) for t in answer.top],
-                    "accepted": answer.accepted,
-                    "sure": answer.sure,
-                    "familiar": answer.familiar,
-                }
-            )
-    num_failed = sum(answer.error is not None for answer in answers)
-    status = 0 if not num_failed else 2 if num_failed == len(answers) else 1
-    return {"predictions": rows}, status
 
 
 def _dataset_row(dataset: Any) -> Result:

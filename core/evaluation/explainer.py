@@ -56,7 +56,7 @@ class ExplainedImage:
 
 
 def explain_image(run: Run, data: bytes, label: str | None = None, timeout_s: float = 60.0) -> ExplainedImage:
-    """Where the run's model looks in this image; takes about a second, and some more for the first question.
+    """Where the run's model looks in this image; takes a second or a few, and some more for the first question.
 
     Args:
         data: the image file's bytes.

@@ -27,7 +27,8 @@ def _files(run: Run) -> None:
 def _folder(run: Run) -> None:
     _upload("A folder", "folder-upload", "directory", "All its images, those in folders below it too, are sent.")
     with st.form("classify-folder", border=False):
-        path = st.text_input("Or the path of a folder on the machine Darkroom runs on", placeholder="/data/photos")
+        words = "Or the path of a folder on the machine Darkroom runs on"
+        path = st.text_input(words, placeholder="/data/photos", key="folder-path")
         if st.form_submit_button("Classify this folder") and path.strip():
             with guarded():
                 bring_source(Workspace.default(), "folder", Path(path.strip()).expanduser())
