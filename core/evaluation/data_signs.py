@@ -20,6 +20,7 @@ from core.wording import count, percent
 LEAKED = 0.01  # share of test images with company elsewhere that is worth mentioning whatever it does to the score
 NOISE = 0.02  # of labels; datasets that are taken care of have some (Northcutt, Athalye and Mueller 2021: 3 %)
 MOST_NOISE = 1 / 3  # of the surest answers wrong: more, and the network may simply know nothing
+FEWEST_WRONG = 5  # of the surest answers; Wilson's interval is too sure of two in fifteen
 EVEN = 2 / 3  # wrong answers among the surest half, as a share of those among all: doubt hardly explains them
 CHANCE = 0.01  # p-value
 FEW, FEW_SHARE = 30, 1 / 3  # training images of a class, and of those of the class in the middle
@@ -93,12 +94,12 @@ def label_noise(predictions: pd.DataFrame) -> Remark | None:
     ordered = predictions.sort_values(["confidence", "path"], ascending=[False, True])
     wrong = (ordered["label"] != ordered["predicted"]).to_numpy()
     quarter, half = len(wrong) // 4, len(wrong) // 2
-    if not quarter:
-        return None
     sure, unsure = _share(wrong[:half]), _share(wrong[half:])
+    if sure.hits < FEWEST_WRONG:
+        return None
     first, second = _share(wrong[:quarter]), _share(wrong[quarter:half])
     rises = second.value > first.value and _fisher(first, second) < 0.05  # then doubt does explain some
-    if sure.ends[0] < NOISE or sure.value > MOST_NOISE or sure.value < EVEN * wrong.mean() or rises:
+    if sure.ends()[0] < NOISE or sure.value > MOST_NOISE or sure.value < EVEN * wrong.mean() or rises:
         return None
     return Remark(
         "label_noise",
@@ -107,7 +108,7 @@ def label_noise(predictions: pd.DataFrame) -> Remark | None:
         f"{unsure.shown()} do. Mistakes of its own would be among its unsure answers.",
         f"{_LOOK}; or let Explore analyse the images for label issues. About one label in "
         f"{max(2, round(1 / sure.value))} is wrong.",
-        {"wrong": sure.hits, "surest": half, "share": sure.value, "low": sure.ends[0], "high": sure.ends[1]},
+        {"wrong": sure.hits, "surest": half, "share": sure.value, "low": sure.ends()[0], "high": sure.ends()[1]},
     )
 
 

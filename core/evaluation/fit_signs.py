@@ -32,7 +32,7 @@ def over_fitting(training: Training) -> Remark | None:
     kept, rows = training.kept, training.rows
     known, new = training.train(kept), training.held_out
     # What it knows of its training images is a fact; what it knows of new ones is seen on some of them.
-    is_apart = known.value - new.ends[1] > GAP and (lead(known, new)[0] > 0 or _knows_by_heart(training, kept))
+    is_apart = known.value - new.ends()[1] > GAP and (lead(known, new)[0] > 0 or _knows_by_heart(training, kept))
     rise = _rise(rows)
     if not (is_apart or rise):
         return None
@@ -80,7 +80,7 @@ def under_fitting(training: Training) -> Remark | None:
     if len(rows) < FEWEST_EPOCHS:
         return None
     train, val = training.train(last), training.val(last)
-    if training.held_out.total and training.held_out.ends[1] <= training.commonest.value * (1 + NOTHING):
+    if training.held_out.total and training.held_out.ends()[1] <= training.commonest.value * (1 + NOTHING):
         return Remark(
             "under_fitting",
             "It has learned nothing",
@@ -90,7 +90,7 @@ def under_fitting(training: Training) -> Remark | None:
             {"held_out": training.held_out.value, "commonest": training.commonest.value},
         )
     is_rising = lead(train, training.train(rows[-1 - training.latest()]))[0] > 0
-    if training.is_mixed or train.ends[1] >= POOR or is_rising:
+    if training.is_mixed or train.ends()[1] >= POOR or is_rising:
         return None
     restraints, figures = _restraints(training.config), {"train": train.value, "val": val.value}
     words = f"Training accuracy ends at {train.shown()}"

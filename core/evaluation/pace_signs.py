@@ -51,7 +51,7 @@ def learning_rate_low(training: Training) -> Remark | None:
     """
     rows = training.rows
     rates = [row.get("learning_rate") for row in rows]
-    if training.is_mixed or not all(is_number(rate) for rate in rates) or training.train(rows[-1]).ends[1] > LEARNED:
+    if training.is_mixed or not all(is_number(rate) for rate in rates) or training.train(rows[-1]).ends()[1] > LEARNED:
         return None
     full = [place for place in range(1, len(rows)) if rates[place] >= max(rates) / 2]
     if len(full) < FEWEST_FALLS:

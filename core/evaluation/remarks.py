@@ -55,19 +55,13 @@ class Share(NamedTuple):
         """0..1; 0 of none."""
         return self.hits / self.total if self.total else 0.0
 
-    @property
-    def ends(self) -> tuple[float, float]:
-        """The 99 % interval of Wilson; everything where there are none."""
-        return wilson_interval(self.hits, self.total, Z99) if self.total else (0.0, 1.0)
-
-    def __add__(self, other: object) -> Share:
-        """Both together."""
-        assert isinstance(other, Share)
-        return Share(self.hits + other.hits, self.total + other.total)
+    def ends(self, z: float = Z99) -> tuple[float, float]:
+        """Wilson's interval, of 99 % unless told; everything where there are none."""
+        return wilson_interval(self.hits, self.total, z) if self.total else (0.0, 1.0)
 
     def shown(self) -> str:
         """`97.3 % (95.1-98.8)`."""
-        return f"{percent(self.value)} ({interval(*self.ends)})"
+        return f"{percent(self.value)} ({interval(*self.ends())})"
 
 
 def share_of(accuracy: float, total: int) -> Share:
@@ -75,13 +69,13 @@ def share_of(accuracy: float, total: int) -> Share:
     return Share(min(total, round(accuracy * total)), total)
 
 
-def lead(a: Share, b: Share) -> tuple[float, float]:
-    """The 99 % interval of a's share minus b's, of different images, -1..1.
+def lead(a: Share, b: Share, z: float = Z99) -> tuple[float, float]:
+    """The interval of a's share minus b's, of different images, -1..1; of 99 % unless told.
 
     Source: R. G. Newcombe, "Interval estimation for the difference between independent proportions", Statistics in
     Medicine 17 (1998), 873-890, method 10: from the ends of both Wilson intervals. Stays honest at 0 and 100 %.
     """
-    (low_a, high_a), (low_b, high_b) = a.ends, b.ends
+    (low_a, high_a), (low_b, high_b) = a.ends(z), b.ends(z)
     difference = a.value - b.value
     below = np.hypot(a.value - low_a, high_b - b.value)
     above = np.hypot(high_a - a.value, b.value - low_b)
