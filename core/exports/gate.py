@@ -212,7 +212,11 @@ def _reasons(figures: dict[str, float], alone_gap: float, num_other: int, total:
     if dropped > allowed.accuracy_drop + 1e-9:
         found.append(
             f"Accuracy falls from {percent(figures['accuracy_before'])} to {percent(figures['accuracy_after'])}; "
-            f"a fall of {100 * allowed.accuracy_drop:.1f} points is allowed."
+            + (
+                f"a fall of {100 * allowed.accuracy_drop:.1f} points is allowed."
+                if allowed.accuracy_drop
+                else "it may not."
+            )
         )
     if alone_gap > allowed.probability_gap:
         found.append(

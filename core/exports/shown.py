@@ -14,6 +14,7 @@ from core.exports.registry import FORMATS
 from core.runs.store import Run
 from core.wording import count
 
+LOADED = 1.5  # processes that want a core, for each core: one of them is the measurement itself
 State = Literal["ready", "refused", "out of date", "at work", "not made", "not possible here"]
 
 
@@ -67,7 +68,7 @@ def headline(rows: Sequence[Listed]) -> str:
 def table(rows: Sequence[Listed]) -> pd.DataFrame:
     """The figures side by side, PyTorch's first where they are known.
 
-    Columns: name, state, agreement (%), gap, accuracy (%), change (points), size_mb, latency_ms, p95_ms, images_per_s.
+    Columns: name, state, agreement (%), gap, accuracy (%), change (points), size_mb, latency_ms, images_per_s, p95_ms.
     """
     made = [one for one in rows if one.exported is not None and one.exported.parity]
     found = []
@@ -86,6 +87,11 @@ def table(rows: Sequence[Listed]) -> pd.DataFrame:
                 "change": 100 * (parity["accuracy_after"] - parity["accuracy_before"]),
             }
     return pd.DataFrame(found)
+
+
+def was_busy(parity: dict[str, Any]) -> bool:
+    """Whether other programs wanted the processor while the speeds were measured."""
+    return (parity.get("load") or 0) > LOADED * parity["cores"]
 
 
 def class_table(parity: dict[str, Any]) -> pd.DataFrame:
@@ -108,6 +114,6 @@ def _row(name: str, state: str, size_bytes: int | None, speed: dict[str, Any] | 
         "change": None,
         "size_mb": None if size_bytes is None else size_bytes / 1e6,
         "latency_ms": single.get("latency_ms_p50"),
-        "p95_ms": single.get("latency_ms_p95"),
         "images_per_s": batch.get("images_per_s"),
+        "p95_ms": single.get("latency_ms_p95"),
     }

@@ -12,31 +12,38 @@ from core.exports.exported import export_job
 from core.exports.format import Format
 from core.exports.shown import Listed
 from core.runs.store import Run
+from core.wording import UNKNOWN, count
 from pages._components.export.report import draw_report
 from pages._components.side_job import side_job
 from pages._components.text import escape
 
 
 def draw_table(rows: Sequence[Listed]) -> None:
-    """One row a format, PyTorch's own figures above them."""
+    """One row a format, PyTorch's own figures above them; and why some cannot be made here."""
     number = st.column_config.NumberColumn
     st.dataframe(
         shown.table(rows),
         hide_index=True,
         key="exports",
+        height="content",
+        placeholder=UNKNOWN,
         column_config={
             "name": st.column_config.TextColumn("Format", pinned=True),
             "state": st.column_config.TextColumn("State", help="Ready: it passed the gate and nothing changed since."),
             "agreement": number("Same class", format="%.2f %%", help="Test images that get the class PyTorch gives."),
-            "gap": number("Largest difference", format="%.1e", help="Of any class's probability on any test image."),
+            "gap": number("Gap", format="%.1e", help="The largest difference of any class's probability."),
             "accuracy": number("Accuracy", format="%.1f %%"),
-            "change": number("Change", format="%+.1f points"),
-            "size_mb": number("Model", format="%.2f MB"),
-            "latency_ms": number("One image", format="%.2f ms", help="Half of the calls take less: the network alone."),
-            "p95_ms": number("95 % within", format="%.2f ms"),
-            "images_per_s": number("In batches of 32", format="%.0f images/s"),
+            "change": number("Change", format="%+.2f", help="Of accuracy, in points."),
+            "size_mb": number("MB", format="%.2f", help="The model alone."),
+            "latency_ms": number("One image (ms)", format="%.2f", help="Half of the calls take less. Network alone."),
+            "images_per_s": number("Images/s", format="%.0f", help="In batches of 32. The network alone."),
+            "p95_ms": number("95 % within (ms)", format="%.2f"),
         },
     )
+    if impossible := [one for one in rows if one.why_not]:
+        with st.expander(f"Why {count(len(impossible), 'format')} cannot be made on this machine"):
+            for one in impossible:
+                st.markdown(f"**{escape(one.format.name)}** {escape(one.why_not)}")
 
 
 def draw_one(run: Run, one: Listed) -> None:

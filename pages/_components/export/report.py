@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pandas as pd
 import streamlit as st
 
@@ -90,15 +92,22 @@ def _figures(exported: Exported) -> None:
     st.caption(
         f"Speeds are of the network alone on {count(parity['cores'], 'core')} of this machine, without reading images; "
         f"of single images 95 % are answered within {significant(single['latency_ms_p95'])} ms "
-        f"(PyTorch {significant(ours['latency_ms_p95'])} ms)."
+        f"(PyTorch {significant(ours['latency_ms_p95'])} ms).{_busy(parity)}"
     )
+
+
+def _busy(parity: dict[str, Any]) -> str:
+    """A warning where others were at work while the speeds were measured."""
+    if not shown.was_busy(parity):
+        return ""
+    return f" Other programs were busy meanwhile (load {significant(parity['load'])}): alone both are faster."
 
 
 def _differing(run: Run, exported: Exported) -> None:
     """The images behind the verdict; a click leads to the image's own view."""
     images = pd.DataFrame(exported.parity["differing"])
     st.subheader(f"{count(len(images), 'image')} answered differently", anchor=False)
-    if not exported.parity["num_images"] - exported.parity["same_label"]:
+    if exported.parity["num_images"] == exported.parity["same_label"]:
         st.caption("All get the same class; these have probabilities that differ by more than is allowed.")
     page = keys.page_of(len(images), IMAGES_A_PAGE, keys.PAGE)
     part = images.iloc[(page - 1) * IMAGES_A_PAGE : page * IMAGES_A_PAGE]
