@@ -69,7 +69,8 @@ figure { margin: 1rem 0; overflow-x: auto; }
 .failures { display: grid; gap: 1rem .75rem; grid-template-columns: repeat(auto-fill, minmax(9rem, 1fr)); }
 .failure { font-size: .875rem; min-width: 0; } .square { aspect-ratio: 1; background: #8a8f96; display: flex;
   align-items: center; justify-content: center; border-radius: .35rem; overflow: hidden; }
-.square img { width: 100%; height: 100%; object-fit: contain; image-rendering: auto; }
+.square img { width: 100%; height: 100%; object-fit: contain; }
+.square img[src^="data:image/png"] { image-rendering: pixelated; }
 .gone { color: #fff; background: #4b5158; padding: .1rem .4rem; border-radius: .25rem; }
 @page { size: A4; margin: 15mm; }
 @media print { body { font-size: 10.5pt; max-width: none; padding: 0; } h2, h3 { break-after: avoid; }
