@@ -31,7 +31,10 @@ _FILTERS = {
 
 Image.MAX_IMAGE_PIXELS = MAX_PIXELS
 warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)  # `open_image` refuses those outright
+# Of odd metadata, in words that differ from file to file: a server would write and remember each of them.
+warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")
 
+_PROGRAMS = {"EPS"}  # Pillow would have Ghostscript run what somebody sent
 _HEIC_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1")
 
 
@@ -88,7 +91,7 @@ class PreprocessSpec:
 
 
 def open_image(source: Path | bytes) -> Image.Image:
-    """Open an image, refusing decompression bombs before a pixel is decoded.
+    """Open an image, refusing decompression bombs and what is a program before a pixel is decoded.
 
     Raises:
         ImageReadError: no image, or one of more than `MAX_PIXELS` pixels.
@@ -97,6 +100,8 @@ def open_image(source: Path | bytes) -> Image.Image:
         image = Image.open(BytesIO(source) if isinstance(source, bytes) else source)
     except Exception as error:  # damaged headers raise nearly anything from inside Pillow's plugins
         raise _unreadable(error, source) from error
+    if image.format in _PROGRAMS:
+        raise ImageReadError(f"{image.format} is a program that draws, not an image. Save it as PNG or JPEG.")
     if image.width * image.height > MAX_PIXELS:
         raise ImageReadError(_too_large(f"{image.width:,} x {image.height:,} pixels"))
     return image

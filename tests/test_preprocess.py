@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from dataclasses import replace
 from io import BytesIO
 from pathlib import Path
@@ -12,6 +14,7 @@ from PIL import Image
 
 from core.errors import ImageReadError
 from core.preprocess import PreprocessSpec, decode, fit, normalise, open_image, read_pixels
+from core.workspace import REPOSITORY
 
 SPEC = PreprocessSpec(32, "squash", "bilinear", (0.5, 0.5, 0.5), (0.5, 0.5, 0.5))
 
@@ -170,6 +173,19 @@ def _truncated() -> bytes:
 def test_what_is_no_image_says_why(data: bytes, told: str) -> None:
     with pytest.raises(ImageReadError, match=told):
         read_pixels(data, SPEC)
+
+
+def test_no_program_is_run_that_came_as_an_image() -> None:
+    with pytest.raises(ImageReadError, match="EPS is a program"):
+        decode(_bytes(_picture(), "EPS"))
+
+
+def test_odd_metadata_is_not_talked_about(tmp_path: Path) -> None:
+    cut = tmp_path / "cut.tif"
+    cut.write_bytes(_bytes(_picture(), "TIFF")[:100])  # in what is known of the image
+    code = f"import core.preprocess as p; p.Image.open({str(cut)!r})"
+    done = subprocess.run([sys.executable, "-c", code], cwd=REPOSITORY, capture_output=True, text=True)
+    assert "UnidentifiedImageError" in done.stderr and "Truncated File Read" not in done.stderr
 
 
 def test_a_missing_file_says_so(tmp_path: Path) -> None:

@@ -17,6 +17,7 @@ from core.wording import count
 
 MAX_BYTES = 4 * 10**6  # of a frame; a camera's at full size has less than one million
 MAX_PIXELS = 16_000_000
+_KINDS = {"JPEG", "PNG", "WEBP"}  # what browsers make of a camera's picture
 _TOP = 3  # classes an answer names
 _FORGET_AFTER_S = 3600.0
 _MOST_VIEWERS = 64
@@ -108,6 +109,8 @@ def look(classifier: Classifier, data: bytes) -> dict[str, Any]:
         image = open_image(data)
     except ImageReadError as error:
         raise FrameRefused(422, error.message) from error
+    if image.format not in _KINDS:
+        raise FrameRefused(422, f"A frame is a JPEG, PNG or WebP image, not {image.format}.")
     if image.width * image.height > MAX_PIXELS:
         raise FrameRefused(413, f"A frame may have {count(MAX_PIXELS, 'pixel')}.", "Choose a smaller picture.")
     (answer,) = classifier.classify([data], ["frame"])

@@ -33,15 +33,14 @@ def client() -> TestClient:
     return TestClient(Starlette(routes=ROUTES))
 
 
-def _jpeg(size: tuple[int, int] = (48, 36), seed: int = 0) -> bytes:
+def _frame(kind: str = "JPEG") -> bytes:
     stream = BytesIO()
-    pixels = np.random.default_rng(seed).integers(0, 255, (size[1], size[0], 3), np.uint8)
-    Image.fromarray(pixels).save(stream, "JPEG")
+    Image.fromarray(np.random.default_rng(0).integers(0, 255, (36, 48, 3), np.uint8)).save(stream, kind)
     return stream.getvalue()
 
 
 def test_a_frame_gets_the_answer_that_an_upload_gets(classifier: Classifier, client: TestClient) -> None:
-    ticket, frame = VIEWERS.admit(classifier), _jpeg()
+    ticket, frame = VIEWERS.admit(classifier), _frame()
     (expected,) = classifier.classify([frame], ["frame"])
     for _ in range(2):
         reply = client.post(f"/live/{ticket}", content=frame)
@@ -59,7 +58,8 @@ def test_a_frame_gets_the_answer_that_an_upload_gets(classifier: Classifier, cli
     [
         (b"", 422, "The file is empty"),
         (b"not an image", 422, "Not an image"),
-        (_jpeg()[:-300], 422, "cut short"),
+        (_frame("TIFF"), 422, "not TIFF"),
+        (_frame()[:-300], 422, "cut short"),
         (b"\0" * (live.MAX_BYTES + 1), 413, "4 MB"),
     ],
 )
@@ -69,7 +69,7 @@ def test_what_is_no_frame_is_refused_and_the_next_is_answered(
     ticket = VIEWERS.admit(classifier)
     reply = client.post(f"/live/{ticket}", content=frame)
     assert reply.status_code == status and words in reply.json()["error"]
-    assert client.post(f"/live/{ticket}", content=_jpeg()).status_code == 200
+    assert client.post(f"/live/{ticket}", content=_frame()).status_code == 200
 
 
 def test_a_frame_of_too_many_pixels_is_refused_before_it_is_decoded(classifier: Classifier) -> None:
@@ -81,9 +81,9 @@ def test_a_frame_of_too_many_pixels_is_refused_before_it_is_decoded(classifier: 
 
 def test_other_sites_and_other_tickets_are_refused(classifier: Classifier, client: TestClient) -> None:
     ticket = VIEWERS.admit(classifier)
-    assert client.post(f"/live/{ticket}", content=_jpeg(), headers={"origin": "http://evil"}).status_code == 403
-    assert client.post(f"/live/{ticket}x", content=_jpeg()).status_code == 404
-    assert client.post(f"/live/{ticket}", content=_jpeg(), headers={"origin": "http://testserver"}).status_code == 200
+    assert client.post(f"/live/{ticket}", content=_frame(), headers={"origin": "http://evil"}).status_code == 403
+    assert client.post(f"/live/{ticket}x", content=_frame()).status_code == 404
+    assert client.post(f"/live/{ticket}", content=_frame(), headers={"origin": "http://testserver"}).status_code == 200
 
 
 def test_one_frame_at_a_time(classifier: Classifier) -> None:
@@ -94,11 +94,11 @@ def test_one_frame_at_a_time(classifier: Classifier) -> None:
             pass
         assert refused.value.status == 429
         with viewers.turn(other) as look_too:
-            assert look_too(_jpeg())["label"] == look_at(_jpeg())["label"]
+            assert look_too(_frame())["label"] == look_at(_frame())["label"]
     with viewers.turn(one) as look_again, pytest.raises(FrameRefused):
         look_again(b"")
     with viewers.turn(one) as look_again:
-        assert look_again(_jpeg())["top"]
+        assert look_again(_frame())["top"]
 
 
 def test_tickets_are_forgotten(classifier: Classifier, monkeypatch: pytest.MonkeyPatch) -> None:
