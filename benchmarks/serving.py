@@ -279,7 +279,7 @@ def bad(home: Path, run: Run, files: list[bytes]) -> None:
 def mutated(files: list[bytes], dice: random.Random) -> bytes:
     """An image's bytes with some changed, cut out, doubled or taken from another."""
     data = bytearray(dice.choice(files))
-    for _ in range(dice.randrange(1, 20)):
+    for _ in range(dice.randrange(1, 9)):
         place = int(len(data) * dice.random() ** 3)  # headers more often than pixels
         match dice.randrange(4):
             case 0 if data:

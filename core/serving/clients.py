@@ -70,11 +70,11 @@ def check(scope: Scope, keys: Keys) -> None:
 def _not_local(scope: Scope, headers: Headers) -> str:
     """Why the client does not count as a program on this machine; empty where it does."""
     client = scope.get("client")
-    if client is None or not _is_loopback(client[0]):
+    if client is None or not is_loopback(client[0]):
         return "this request comes from another one"
     if not _FORWARDED.isdisjoint(headers.keys()):
         return "this request came through a proxy"
-    if len(headers.getlist("host")) != 1 or not _is_loopback(_host_of(f"//{headers['host']}")):
+    if len(headers.getlist("host")) != 1 or not is_loopback(_host_of(f"//{headers['host']}")):
         return "this request calls it by another name than localhost"
     origin = headers.get("origin")
     if origin is not None and urlsplit(origin).netloc != headers["host"]:
@@ -91,7 +91,8 @@ def _host_of(address: str) -> str:
         return ""
 
 
-def _is_loopback(name: str) -> bool:
+def is_loopback(name: str) -> bool:
+    """Whether a host's name or address is this machine's own."""
     if name == "localhost" or name.endswith(".localhost"):
         return True
     try:

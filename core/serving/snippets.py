@@ -44,6 +44,11 @@ for one in answer["predictions"]:
 """
 
 
+def alone(run_id: str) -> str:
+    """For a shell where Darkroom is installed: a server with this model alone."""
+    return f"python -m core serve {run_id} --port 8600"
+
+
 def prometheus(url: str, with_key: bool) -> str:
     """A job for Prometheus' configuration."""
     scheme, _, host = url.partition("://")

@@ -47,6 +47,7 @@ def serve(workspace: Workspace, runs: Sequence[str], address: socket.socket, wor
         log_level="warning",
         proxy_headers=False,  # who is asking is what `core.serving.clients` has to see
         server_header=False,
+        timeout_worker_healthcheck=60,  # on a busy machine 5 s pass without a sign from a process that is well
         timeout_graceful_shutdown=int(limits.receive_s + limits.answer_s + _GRACE_S),
     )
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -57,7 +58,7 @@ def serve(workspace: Workspace, runs: Sequence[str], address: socket.socket, wor
         return
     with tempfile.TemporaryDirectory(prefix="darkroom-serving-") as shared:
         os.environ["PROMETHEUS_MULTIPROC_DIR"] = shared
-        Multiprocess(config, uvicorn.Server(config).run, [address]).run()
+        Multiprocess(config, [address]).run()
 
 
 def application() -> Starlette:

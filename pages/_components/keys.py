@@ -18,6 +18,7 @@ OVERVIEW, EXPLORE, TRAIN, RUNS, EVALUATE, COMPARE, CLASSIFY = (
 )
 SWEEPS = PAGES / "sweeps.py"
 EXPORT = PAGES / "export.py"
+SERVE = PAGES / "serve.py"
 
 # Query parameters: what a link, a bookmark or a second tab opens.
 DATASET, RUN, IMAGE, PENDING = "dataset", "run", "image", "adding"

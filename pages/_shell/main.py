@@ -46,6 +46,7 @@ page = st.navigation(
             st.Page(keys.COMPARE, title="Compare", icon=":material/compare_arrows:"),
             st.Page(keys.CLASSIFY, title="Classify", icon=":material/image_search:"),
             st.Page(keys.EXPORT, title="Export", icon=":material/deployed_code:"),
+            st.Page(keys.SERVE, title="Serve", icon=":material/api:"),
         ]
     }
 )

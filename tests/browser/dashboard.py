@@ -44,6 +44,7 @@ HEADINGS = {
     "compare": "Which run is better?",
     "classify": "What is in this image?",
     "export": "Does the exported model do what the trained one does?",
+    "serve": "How do other programs use this model?",
 }
 ARTIFACTS = REPOSITORY / "tests" / "artifacts"
 AT_REST = '[data-testid="stApp"][data-test-script-state="notRunning"]'

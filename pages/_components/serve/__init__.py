@@ -1,0 +1,1 @@
+"""What the page Serve is made of."""
