@@ -12,9 +12,9 @@ beside what no skill would get, `roc` one class against the rest. `report` puts 
 answer? `unknown`: is an image like those it knows, tried on `strangers` of another dataset.
 
 **4. Where it breaks.** `slices` are parts of the test images; `robustness` spoils them by `corruptions`. `saliency`
-maps where the network looks, `saliency_checks` judges the maps, `saliency_job` makes them and `explained` reads them
-back. What takes long is one of the `side_jobs`. `explainer` makes the map of one image that somebody brings, by its
-`explainer_helper`.
+maps where the network looks (a transformer by its `attention` too), `saliency_checks` judges the maps, `saliency_job`
+makes them and `explained` reads them back. What takes long is one of the `side_jobs`. `explainer` makes the map of one
+image that somebody brings, by its `explainer_helper`.
 
 **5. What is wrong.** `diagnosis` asks a dozen questions and says what the figures bear, each answer one of `remarks`:
 `data_signs` of leaks, labels and classes; from a `training_course` `pace_signs` of learning rate and length, and
@@ -24,6 +24,6 @@ back. What takes long is one of the `side_jobs`. `explainer` makes the map of on
 why not, `comparison` is the arithmetic and `verdict` the words. `again_on` tests a run on another's images,
 `on_dataset` on those of any dataset, whose labels `label_mapping` translates into the model's classes.
 
-**Mistakes.** `nearest` finds the training images most like each of them; `fixes` says what was corrected since the
+**7. Mistakes.** `nearest` finds the training images most like each of them; `fixes` says what was corrected since the
 run, and trains again with that on the same split.
 """

@@ -6,7 +6,8 @@ Grad-CAM (Selvaraju et al. 2017); elsewhere it keeps what Grad-CAM's averaged gr
 has to say: `spatial_layers` finds those on offer, and `core.evaluation.saliency_checks` tells which explains best.
 
 Neither captum nor grad-cam is used: both want the layer named by hand for each architecture, which is the difficult
-part, and bring matplotlib, the second also OpenCV, for the thirty lines that remain.
+part, and bring matplotlib, the second also OpenCV, for the thirty lines that remain. Of transformers there is a map by
+`core.evaluation.attention` too.
 """
 
 from __future__ import annotations
@@ -21,11 +22,13 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from core.evaluation.attention import MOST_EXTRA_TOKENS, attention_maps, attention_side
+
 FEWEST_PLACES = 4  # places a side: a coarser map says no more than "in this quarter"
 MOST_LAYERS = 4
-_MOST_EXTRA_TOKENS = 8  # tokens of a transformer that stand for no place: class, distillation, registers
-_INSIDE_ATTENTION = ("attn", "attention")  # what is square there is tokens by tokens, not places
+_INSIDEATTENTION = ("attn", "attention")  # what is square there is tokens by tokens, not places
 _NOTHING = 1e-12
+ATTENTION = "attention of all blocks"  # in place of a layer's name; no module's name has a space
 
 
 @dataclass(frozen=True)
@@ -44,7 +47,7 @@ class Layer:
 
 
 def spatial_layers(network: nn.Module, images_NCHW: Tensor) -> list[Layer]:
-    """Layers to make maps from, the last in the network first, at most `MOST_LAYERS`.
+    """Layers to make maps from: a transformer's attention, then at most `MOST_LAYERS`, the last in the network first.
 
     Of each resolution the last layer that the answer depends on at every place; of a network that has one resolution
     throughout, as transformers do, also layers before it. A transformer that answers from its class token alone
@@ -66,7 +69,8 @@ def spatial_layers(network: nn.Module, images_NCHW: Tensor) -> list[Layer]:
         same = [layer for layer in usable if layer.side == chosen[0].side]
         depths = (len(same) - 1, round(0.9 * (len(same) - 1)), round(0.75 * (len(same) - 1)), len(same) // 2)
         chosen = [same[place] for place in dict.fromkeys(depths)]
-    return chosen[:MOST_LAYERS]
+    side = attention_side(network, images_NCHW)
+    return ([Layer(ATTENTION, side)] if side >= FEWEST_PLACES else []) + chosen[:MOST_LAYERS]
 
 
 def maps(network: nn.Module, images_NCHW: Tensor, classes: Sequence[int], layers: Sequence[Layer]) -> list[np.ndarray]:
@@ -79,11 +83,13 @@ def maps(network: nn.Module, images_NCHW: Tensor, classes: Sequence[int], layers
         classes: index of the class whose logit is explained, one an image.
     """
     targets = torch.as_tensor(list(classes), device=images_NCHW.device)
-    found = {
-        (layer.name, layer.call): (values, slopes)
-        for layer, values, slopes in _captured(network, images_NCHW, targets, layers)
-    }
-    return [_map(*found[layer.name, layer.call], layer) for layer in layers]
+    found: dict[Layer, np.ndarray] = {}
+    if real := [layer for layer in layers if layer.name != ATTENTION]:
+        captured = {(one.name, one.call): rest for one, *rest in _captured(network, images_NCHW, targets, real)}
+        found |= {layer: _map(*captured[layer.name, layer.call], layer) for layer in real}
+    for layer in set(layers) - set(real):
+        found[layer] = attention_maps(network, images_NCHW, targets, layer.side)
+    return [found[layer] for layer in layers]
 
 
 def combined(several: Sequence[np.ndarray]) -> np.ndarray:
@@ -175,7 +181,7 @@ def _side(output: Tensor, num_images: int) -> int:
         return 0
     if len(shape) == 3:
         side = math.isqrt(shape[1])
-        return side if shape[1] - side * side <= _MOST_EXTRA_TOKENS and side > 1 else 0
+        return side if shape[1] - side * side <= MOST_EXTRA_TOKENS and side > 1 else 0
     if len(shape) == 4 and (shape[2] == shape[3] or shape[1] == shape[2]):
         return shape[2] if shape[2] > 1 else 0
     return 0
@@ -205,4 +211,4 @@ def _resized(maps_NHW: np.ndarray, side: int) -> np.ndarray:
 
 
 def _is_inside_attention(name: str) -> bool:
-    return any(part in _INSIDE_ATTENTION for part in name.split("."))
+    return any(part in _INSIDEATTENTION for part in name.split("."))

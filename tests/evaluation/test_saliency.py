@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from core.config import ModelConfig
 from core.evaluation.explained import picture
-from core.evaluation.saliency import Layer, combined, maps, randomised, spatial_layers
+from core.evaluation.saliency import ATTENTION, Layer, combined, maps, randomised, spatial_layers
 from core.evaluation.saliency_checks import Scores, common_fault, likeness, mass_within, mean_gain, score
 from core.evaluation.saliency_job import Subject, explain
 from core.inference.bundle import write_bundle
@@ -174,8 +174,9 @@ def test_a_transformer_is_read_where_its_answer_still_depends_on_places(pool: st
     images = torch.randn(2, 3, 32, 32)
     layers = spatial_layers(network, images)
     assert layers and all(layer.side == 8 for layer in layers)
+    assert layers[0].name == ATTENTION
     if pool == "token":  # of the last block's output only the class token is used
-        assert layers[0].name == "blocks.1.norm1"
+        assert layers[1].name == "blocks.1.norm1"
     for found in maps(network, images, [0, 1], layers):
         assert found.shape == (2, 8, 8) and found.min() >= 0 and found.max() == pytest.approx(1)
 
