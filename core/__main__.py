@@ -92,6 +92,7 @@ def build_parser(only_index: bool = False) -> argparse.ArgumentParser:
         verbs_compare,
         verbs_exports,
         verbs_predict,
+        verbs_pruning,
         verbs_report,
         verbs_runs,
         verbs_serving,
@@ -111,6 +112,7 @@ def build_parser(only_index: bool = False) -> argparse.ArgumentParser:
     verbs_compare.add_verbs(verb)
     verbs_serving.add_verbs(verb)
     verbs_exports.add_verbs(verb)
+    verbs_pruning.add_verbs(verb)
     verbs_report.add_verbs(verb)
     evaluate = verb("evaluate", _evaluate, "Evaluate a run's model on its validation and test images again.")
     evaluate.add_argument("run")
