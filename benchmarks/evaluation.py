@@ -1,9 +1,9 @@
 """What the evaluation's figures cost and how true their intervals are: prints one JSON line a figure.
 
 `python benchmarks/evaluation.py coverage` draws 2,000 tables each from models whose truth is known and counts how often
-every 95 % interval holds it (about a minute). `python benchmarks/evaluation.py speed` writes predictions of made-up
-models, 10 classes with 10,000 test images and 1,000 classes with 50,000, in a temporary workspace and times the report
-and every view of the Evaluate page, first drawn and drawn again. Nothing is trained.
+every 95 % interval holds it (some minutes); `rare` does so for small tables with few mistakes. `speed` writes
+predictions of made-up models, 10 classes with 10,000 test images and 1,000 classes with 50,000, in a temporary
+workspace and times the report and every view of the Evaluate page, first drawn and drawn again. Nothing is trained.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -28,7 +28,7 @@ sys.path.insert(0, str(REPOSITORY))
 from core.config import build_config  # noqa: E402
 from core.data.leaks import Leaks  # noqa: E402
 from core.evaluation.evaluate import write_report  # noqa: E402
-from core.evaluation.metrics import confusion  # noqa: E402
+from core.evaluation.metrics import confusion, count_scores  # noqa: E402
 from core.evaluation.predictions import (  # noqa: E402
     PREDICTIONS,
     PROBABILITY_FLOOR,
@@ -45,6 +45,13 @@ from core.workspace import Workspace  # noqa: E402
 VIEWS = ("Numbers", "Confusion", "Classes", "ROC and precision", "Mistakes", "When to trust it")
 NUM_RERUNS = 5
 NUM_TABLES = 2000
+SIZES = ((2, 200), (3, 300), (10, 600), (10, 2000))  # classes, test images
+RARE = (  # recall and share of each class, test images
+    ((0.97, 0.97), (1 / 2, 1 / 2), 150),
+    ((0.95, 0.98), (1 / 3, 2 / 3), 150),
+    ((0.9, 0.95, 0.97), (0.2, 0.3, 0.5), 300),
+    ((0.97,) * 10, (0.1,) * 10, 300),
+)
 TRUTH_IMAGES, TRUTH_PARTS = 1_000_000, 10  # drawn to know the truth by
 
 
@@ -105,18 +112,48 @@ def coverage(
     return {name: times / num_tables for name, times in held.items()}
 
 
+def coverage_of_rare_mistakes(
+    recalls: Sequence[float], shares: Sequence[float], num_images: int, num_tables: int, seed: int = 0
+) -> dict[str, float]:
+    """The same for scores of counts, of classes whose mistakes are rare and fall evenly on the others."""
+    num_classes = len(recalls)
+    cells = np.empty((num_classes, num_classes))
+    for place, recall in enumerate(recalls):
+        cells[place] = (1 - recall) / (num_classes - 1)
+        cells[place, place] = recall
+    cells *= np.asarray(shares)[:, None]
+    lots, classes = np.random.default_rng(seed), [str(place) for place in range(num_classes)]
+    scores = count_scores(cells.sum(axis=1) * 1e9, cells.sum(axis=0) * 1e9, cells.diagonal() * 1e9)
+    held = dict.fromkeys(scores, 0)
+    for _ in range(num_tables):
+        counts = lots.multinomial(num_images, cells.ravel()).reshape(cells.shape)
+        true, answered = np.repeat(np.indices(cells.shape).reshape(2, -1), counts.ravel(), axis=1).astype(str)
+        blank = np.full(num_images, 0.9)
+        figures = measure(true.tolist(), answered.tolist(), blank, blank, None, counts, classes)
+        for name in scores:
+            held[name] += figures[name]["low"] <= scores[name] <= figures[name]["high"]
+    return {name: times / num_tables for name, times in held.items()}
+
+
 def _softmax(logits: np.ndarray) -> np.ndarray:
     spread = np.exp(logits - logits.max(axis=1, keepdims=True))
     return spread / spread.sum(axis=1, keepdims=True)
 
 
-def measure_coverage(num_tables: int) -> None:
-    """Three sizes of models, with at most some hundreds of test images."""
-    for num_classes, num_images in ((2, 200), (3, 300), (10, 600), (10, 2000)):
+def measure_coverage(num_tables: int, sizes: Sequence[tuple[int, int]]) -> None:
+    """Models of so many classes on so many test images."""
+    for num_classes, num_images in sizes:
         began = time.perf_counter()
         found = coverage(flawed_model(num_classes), num_images, num_tables)
         seconds = time.perf_counter() - began
         say("coverage of 95 % intervals", classes=num_classes, images=num_images, tables=num_tables, s=seconds, **found)
+
+
+def measure_rare_mistakes(num_tables: int) -> None:
+    """Small tables on which most classes look flawless."""
+    for recalls, shares, num_images in RARE:
+        found = coverage_of_rare_mistakes(recalls, shares, num_images, num_tables)
+        say("coverage where mistakes are rare", recalls=str(recalls), images=num_images, tables=num_tables, **found)
 
 
 def made_up_run(workspace: Workspace, num_classes: int, num_test: int, num_val: int = 0, seed: int = 0) -> Run:
@@ -196,11 +233,14 @@ def say(what: str, **figures: float | str) -> None:
 def main() -> None:
     """Measure what was asked for."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("what", choices=["coverage", "speed"])
+    parser.add_argument("what", choices=["coverage", "rare", "speed"])
     parser.add_argument("--tables", type=int, default=NUM_TABLES)
+    parser.add_argument("--size", type=int, nargs=2, metavar=("CLASSES", "IMAGES"), help="of coverage; else four sizes")
     options = parser.parse_args()
     if options.what == "coverage":
-        measure_coverage(options.tables)
+        measure_coverage(options.tables, [tuple(options.size)] if options.size else SIZES)
+    elif options.what == "rare":
+        measure_rare_mistakes(options.tables)
     else:
         measure_speed()
 

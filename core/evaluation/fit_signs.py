@@ -109,7 +109,8 @@ def under_fitting(training: Training) -> Remark | None:
         "under_fitting",
         "Under-fitting",
         f"{words}: the training images themselves are not learned (validation {val.shown()}).",
-        f"{more}Try a larger network (model.architecture) or larger images (preprocess.image_size), or more epochs. "
+        f"{more}Try a larger network (model.architecture) or larger images (preprocess.image_size), or more epochs; "
+        "where the losses jump about, a lower learning rate. "
         "Where people could not tell the classes apart in these images either, that is the end of it.",
         figures,
     )

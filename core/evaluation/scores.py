@@ -14,6 +14,7 @@ from core.evaluation.intervals import (
     calibration_interval,
     images_behind_a_mean,
     loss_interval,
+    mean_rate_error,
     score_errors,
     score_interval,
 )
@@ -96,7 +97,7 @@ def measure(
         return {}
     support, answers, hits = counts.sum(axis=1), counts.sum(axis=0), counts.diagonal()
     values = count_scores(support, answers, hits)
-    errors = score_errors(counts)
+    errors = score_errors(counts) | _errors_of_means(support, answers, hits)
     alike = images_behind_a_mean(support)
     majority, chance = _unskilled(support)
     figures: Figures = {}
@@ -209,6 +210,16 @@ def _of_probabilities(probabilities: np.ndarray, targets: np.ndarray, shares: np
     low, high = score_interval(half, error, num_images)
     figures["brier"] = _row(2 * half, 2 * low, 2 * high, 1 - float((shares**2).sum()), 1 - 1 / num_classes)
     return figures
+
+
+def _errors_of_means(support: np.ndarray, answers: np.ndarray, hits: np.ndarray) -> dict[str, float]:
+    """Standard errors of the scores that are means of a rate over the classes that have images."""
+    there = support > 0
+    recall = mean_rate_error(hits[there], support[there])
+    # A class that was never the answer has a precision of 0 by agreement, and no spread.
+    answered = float((answers[there] > 0).mean())
+    precision = mean_rate_error(hits[there], answers[there]) * answered
+    return {"balanced_accuracy": recall, "macro_recall": recall, "macro_precision": precision}
 
 
 def _unskilled(support: np.ndarray) -> tuple[dict[str, Any], dict[str, Any]]:
