@@ -74,6 +74,7 @@ with st.sidebar:
     chosen = keys.choose("Run", [run.id for run in runs], keys.RUN, run_labels(runs))
     query = {keys.RUN: chosen}
     st.page_link(keys.CLASSIFY, label="Classify with it", icon=":material/image_search:", query_params=query)
+    st.page_link(keys.EXPORT, label="Export it", icon=":material/deployed_code:", query_params=query)
     st.page_link(keys.TRAIN, label="Its training", icon=":material/model_training:", query_params=query)
 run = next(one for one in runs if one.id == chosen)
 report = readers.report(run)

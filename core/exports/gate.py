@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from core.errors import DarkroomError
 from core.evaluation.side_jobs import Cancelled, meter
@@ -136,13 +137,13 @@ def judge(reference: Reference, classes: Sequence[str], found: Replayed, toleran
         return _of_other_labels(reference, classes, found.labels)
     read = ~np.isnan(reference.logits).any(axis=1)
     rows = reference.rows[read].reset_index(drop=True)
-    before = reference.probabilities()[read].astype(np.float64)
-    after = found.probabilities[read][:, [found.labels.index(name) for name in classes]].astype(np.float64)
+    before = reference.probabilities()[read]
+    after = found.probabilities[read][:, pd.Index(found.labels).get_indexer(list(classes))]
     answered = np.isfinite(after).all(axis=1)
-    gaps = np.where(answered, np.abs(before - np.where(answered[:, None], after, 0)).max(axis=1), 1.0)
-    labels = np.array([classes.index(name) if name in classes else -1 for name in rows["label"]])
-    top_before = before.argmax(axis=1)
-    top_after = np.where(answered, np.where(answered[:, None], after, 0).argmax(axis=1), -2)
+    after[~answered] = 0
+    gaps = np.where(answered, np.abs(before - after).max(axis=1), 1.0)
+    labels = pd.Index(list(classes)).get_indexer(rows["label"])
+    top_before, top_after = before.argmax(axis=1), np.where(answered, after.argmax(axis=1), -2)
     same, right_before, right_after = top_before == top_after, top_before == labels, top_after == labels
     worst = int(gaps.argmax())
     figures = {

@@ -120,6 +120,11 @@ def _readme(source: Source, chosen: Format, parity: Mapping[str, Any]) -> str:
         if bundle.abstention_threshold is not None
         else "No threshold was chosen below which it is not sure."
     )
+    strange = (
+        "\nThe trained model also tells by an image's features whether it is like those of its training; this does not."
+        if bundle.distance_threshold is not None
+        else ""
+    )
     how = {"squash": "squashed", "pad": "padded", "crop": "cropped in the middle"}[spec.resize]
     single, batch = parity["speed"]["single"], parity["speed"]["batch"]
     notes = "".join(f"- {note}\n" for note in parity["notes"])
@@ -143,7 +148,7 @@ python {SCRIPT} photo.jpg --json
 Turn the image upright (EXIF), lay transparency over white, convert to 8-bit RGB; {how} to {spec.size} x {spec.size}
 pixels, {spec.interpolation} with antialiasing; divide by 255, subtract the mean {list(spec.mean)} and divide by
 {list(spec.std)}, channel by channel. Divide the logits by the temperature, {significant(bundle.temperature)}, before
-softmax. {unsure}
+softmax. {unsure}{strange}
 
 ## What was checked
 {parity["sentence"]}
