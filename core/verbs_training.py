@@ -84,7 +84,7 @@ def _train(options: argparse.Namespace) -> Result:
     if options.detach or options.no_start:
         say(options, f"{run.folder}")
         return {"run": run.id, "folder": str(run.folder), "state": run.status.state}, 0
-    return _watch(run, options)
+    return watch(run, options)
 
 
 def _preflight(options: argparse.Namespace) -> Result:
@@ -163,7 +163,7 @@ def find_dataset(workspace: Workspace, options: argparse.Namespace) -> str:
     return index_path(workspace, Path(options.data), on_progress=progress_line("index", options.json)).id
 
 
-def _watch(run: store.Run, options: argparse.Namespace) -> Result:
+def watch(run: store.Run, options: argparse.Namespace) -> Result:
     """Show the worker's log until it ends. Ctrl-C asks it to stop cleanly; a second one leaves it alone."""
     shown, asked, waited_for = 0, False, ""
     while True:

@@ -34,6 +34,7 @@ PROGRAMS = {
     "core.verbs_serving",
     "core.verbs_report",
     "core.verbs_exports",
+    "core.verbs_pruning",
     "core.verbs_predict",
     "core.sweeps.work",
     "core.evaluation.saliency_job",
@@ -137,6 +138,7 @@ def test_nobody_imports_a_program(path: Path) -> None:
             "core.verbs_compare",
             "core.verbs_serving",
             "core.verbs_exports",
+            "core.verbs_pruning",
             "core.verbs_predict",
             "core.verbs_report",
         },
@@ -144,6 +146,7 @@ def test_nobody_imports_a_program(path: Path) -> None:
         "core.verbs_compare": {"core.verbs_training"},
         "core.verbs_report": {"core.verbs_training"},
         "core.verbs_exports": {"core.verbs_training"},
+        "core.verbs_pruning": {"core.verbs_training"},
         "core.docs": {"core.__main__"},
     }
     assert imported <= allowed.get(_name(path), set())

@@ -12,6 +12,8 @@ from the source of `core.preprocess`, of the module in `shipped` that runs the m
 **3. The gate.** `reference` is what PyTorch says of every test image. `gate` has predict.py, as a process of its own,
 answer the same images, and compares.
 
-**4. Around it.** `job` is the program that does all this for a page; `exported` reads back what it has made,
+**4. A smaller network.** `pruning` starts runs that begin with a part of a trained network taken out.
+
+**5. Around it.** `job` is the program that does all this for a page; `exported` reads back what it has made,
 and `shown` lists it for people.
 """

@@ -19,6 +19,7 @@ from core.inference.classifier import FEATURES, Engine, onnx_forward
 from core.inference.parity import compare
 from core.training.backbone.onnx_graph import export_onnx, join_head
 from core.training.models import Network, build_network
+from core.training.models.pruning import shrink_to
 
 
 def load_network(bundle: Bundle) -> Network:
@@ -33,8 +34,10 @@ def load_network(bundle: Bundle) -> Network:
         architecture=bundle.architecture, weights="random", tune="all", dropout=0.0, head_units=bundle.head_units
     )
     try:
-        network = build_network(blank, len(bundle.classes), bundle.spec.size)
-        network.load_state_dict(load_file(bundle.weights))
+        network, weights = build_network(blank, len(bundle.classes), bundle.spec.size), load_file(bundle.weights)
+        if bundle.summary.get("pruned"):
+            shrink_to(network, weights)
+        network.load_state_dict(weights)
     except (InputError, KeyError, RuntimeError, OSError) as error:
         raise DarkroomError(f"The weights in {bundle.folder} cannot be loaded: {error}", "Retrain the run.") from error
     return network.eval()

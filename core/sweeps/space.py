@@ -52,6 +52,7 @@ _USUAL: dict[str, Dimension] = {
     "model.head_units": Choices(values=(0, 64, 256)),
     "model.dropout": Range(low=0.0, high=0.6),
     "model.stage_rate": Range(low=0.1, high=1.0, log=True),
+    "model.prune": Range(low=0.0, high=0.8),
     "augment.crop_scale": Range(low=0.5, high=1.0),
     "augment.shift": Range(low=0.0, high=0.2),
     "augment.zoom": Range(low=0.0, high=0.3),

@@ -20,6 +20,7 @@ from core.config import flatten
 from core.data.leaks import Leaks
 from core.evaluation.evaluate import evaluate_run
 from core.evaluation.predictions import PREDICTIONS
+from core.exports.pruning import note_speed
 from core.files import write_bytes, write_json
 from core.inference.bundle import publish_bundle
 from core.runs.store import CHECKPOINT, EVENTS, FIRST_BATCH, FIRST_LABELS, LOADED, METRICS, REPORT, TIMES, Run
@@ -127,6 +128,8 @@ class _Job:
             self._log(network.loaded.sentence())
             if self.writes:
                 write_json(self.run.folder / LOADED, asdict(network.loaded))
+        if network.pruned is not None:
+            self._log(network.pruned.sentence())
         return network
 
     def _fit_head(self, network: Network) -> tuple[Progress, Material]:
@@ -212,6 +215,8 @@ class _Job:
             "best_epoch": progress.best_epoch,
             "num_epochs": progress.epoch,
         }
+        if network.pruned is not None:
+            summary["pruned"] = asdict(network.pruned)
         self._enter("writing", "Writing the model.")
         bundle = build_bundle(self.run.folder / BUILDING, self.setup, network, summary)
         self._enter("exporting", "Exporting to ONNX and comparing it with the weights, image by image.")
@@ -226,6 +231,8 @@ class _Job:
         known = head_logits(network.head, held_out), last_features(network.head, held_out)
         report = evaluate_run(self.run, self.setup.dataset.root, self._meter(), *known)
         self._log(report["headline"])
+        if network.pruned is not None:
+            note_speed(self.run)
         self._note_scores(report, progress.best_epoch)
         return str(report["headline"])
 

@@ -21,6 +21,7 @@ from core.training.batching.sampling import Shard
 from core.training.distributed import ALONE, Ranks
 from core.training.loop.engine import Recipe
 from core.training.models import Network, build_network, make_spec
+from core.training.models.pruning import prune
 from core.workspace import Workspace
 
 
@@ -50,9 +51,13 @@ class Setup:
         return Shard(self.ranks.rank, self.ranks.size)
 
     def network(self) -> Network:
-        """The network with its starting weights, the same for the same seed; see `build_network` for errors."""
+        """The network as it begins to learn, the same for the same seed; see `build_network` and `prune` for errors."""
         torch.manual_seed(self.config.runtime.seed)
-        return build_network(self.config.model, len(self.classes), self.spec.size, self.workspace)
+        model = self.config.model
+        network = build_network(model, len(self.classes), self.spec.size, self.workspace)
+        if model.prune:
+            network.pruned = prune(network, model.prune, model.prune_by, self.spec.size)
+        return network
 
     def images(self, split: str, at_most: int | None = None) -> Images:
         """The images of a split, or some of them, evenly spread over it."""

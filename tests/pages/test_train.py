@@ -28,7 +28,7 @@ CHOICES: tuple[dict[str, object], ...] = (
     {"split.group_by": "pattern", "model.weights": "file", "model.tune": "last", "optim.loss": "focal"},
     {"model.weights": "random", "model.tune": "gradual", "schedule.kind": "step", "optim.optimizer": "sgd"},
     {"schedule.kind": "multistep", "augment.views": 2, "augment.policy": "randaugment"},
-    {"schedule.kind": "plateau", "model.tune": "all"},
+    {"schedule.kind": "plateau", "model.tune": "all", "model.prune": 0.5},
 )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Literal
 
 from torch import Tensor, nn
 
@@ -11,6 +12,7 @@ from core.preprocess import Interpolation
 from core.training.models.stages import Stage, divide
 
 Triple = tuple[float, float, float]
+By = Literal["channels", "weights"]
 HALF: Triple = (0.5, 0.5, 0.5)
 _LISTED = 6  # names in a sentence; all are in the run's weights.json
 
@@ -87,6 +89,35 @@ class Architecture:
     note: Callable[[], str] = str
 
 
+@dataclass(frozen=True)
+class Pruned:
+    """What was taken from a network.
+
+    Attributes:
+        by: what was taken out, see `core.training.models.pruning`.
+        share: that was asked for, 0..1.
+        parameters: numbers before and after; zeros count.
+        multiplications: with additions, for one image, before and after; zeros count.
+        zeros: share of the weights after it that are zero, 0..1.
+    """
+
+    by: By
+    share: float
+    parameters: tuple[int, int]
+    multiplications: tuple[int, int]
+    zeros: float
+
+    def sentence(self) -> str:
+        """For the log."""
+        if self.by == "weights":
+            return f"Pruned: {self.zeros:.1%} of the weights are zero and stay so; the network is as large as before."
+        parameters, multiplications = (1 - after / before for before, after in (self.parameters, self.multiplications))
+        return (
+            f"Pruned: {parameters:.1%} of the parameters and {multiplications:.1%} of the multiplications are gone, "
+            f"{self.multiplications[1] / 1e6:,.1f} million are left for an image."
+        )
+
+
 def _few(names: list[str]) -> str:
     more = len(names) - _LISTED
     return ", ".join(names[:_LISTED]) + (f" and {more:,} more" if more > 0 else "")
@@ -97,10 +128,12 @@ class Network(nn.Module):
 
     Attributes:
         loaded: what the starting weights filled; None where they are random.
+        pruned: what was taken out of it before it learned on; None where nothing was.
         classifier: see `Backbone`.
     """
 
     loaded: Loaded | None = None
+    pruned: Pruned | None = None
 
     def __init__(
         self,

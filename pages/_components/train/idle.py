@@ -15,6 +15,12 @@ def _unless(path: str, *wanted: str) -> Callable[[Values], str]:
     return lambda values: "" if values[path] in wanted else f"only with {name} = {' or '.join(wanted)}"
 
 
+def _unprunable(values: Values) -> str:
+    """Why nothing can be taken out of the network; empty where it can."""
+    starts = _unless("model.weights", "pretrained", "run", "file")(values)
+    return starts or _unless("model.tune", "all")(values)
+
+
 _REASONS: dict[str, Callable[[Values], str]] = {
     "split.group_pattern": _unless("split.group_by", "pattern"),
     "model.weights_from": _unless("model.weights", "run", "file"),
@@ -22,6 +28,10 @@ _REASONS: dict[str, Callable[[Values], str]] = {
     "model.tune_stages": _unless("model.tune", "last"),
     "model.unfreeze_every": _unless("model.tune", "gradual"),
     "model.stage_rate": _unless("model.tune", "last", "all", "gradual"),
+    "model.prune": _unprunable,
+    "model.prune_by": lambda values: (
+        _unprunable(values) or ("" if values["model.prune"] else "only with Prune above 0")
+    ),
     "augment.views": _unless("model.tune", "head"),
     "augment.policy_strength": _unless("augment.policy", "randaugment"),
     "optim.momentum": _unless("optim.optimizer", "sgd", "rmsprop", "muon"),
@@ -33,7 +43,9 @@ _REASONS: dict[str, Callable[[Values], str]] = {
     "runtime.processes": _unless("model.tune", "last", "all", "gradual"),
 }
 # Left as they are these would contradict the choice that makes them idle, with no field to correct them in.
-_CONTRADICTING = frozenset({"split.group_pattern", "model.weights_from", "augment.views", "runtime.processes"})
+_CONTRADICTING = frozenset(
+    {"split.group_pattern", "model.weights_from", "model.prune", "augment.views", "runtime.processes"}
+)
 
 
 def why_idle(path: str, values: Values, given_splits: frozenset[str] = frozenset()) -> str:
