@@ -16,6 +16,7 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from core import jobs
+from core.errors import DarkroomError
 from core.files import read_json, write_json
 from core.inference.bundle import WEIGHTS, read_bundle
 from core.runs.store import Run
@@ -153,9 +154,9 @@ def meter(status: jobs.StatusWriter, unit: str = "images") -> Callable[[int, int
     return note
 
 
-def model_stamp(run: Run) -> int:
-    """Changes when the run's weights do; not when a threshold is chosen."""
+def model_stamp(run: Run) -> str | int:
+    """Changes when the run's weights do; not when a threshold is chosen, and not when the folder is copied."""
     try:
-        return (run.bundle / WEIGHTS).stat().st_mtime_ns
-    except FileNotFoundError:
+        return read_bundle(run.bundle).weights_hash or (run.bundle / WEIGHTS).stat().st_mtime_ns
+    except (DarkroomError, FileNotFoundError):
         return 0

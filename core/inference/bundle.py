@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
 import os
 import shutil
@@ -41,6 +42,7 @@ class Bundle:
         energy_threshold: an energy (see `core.inference.familiar`) above which an image is strange; None where not
             known, or where the distance decides.
         distance_threshold: the same of the distance to familiar images; None where not known.
+        weights_hash: 32 hexadecimal digits of the weights' bytes (BLAKE2b); empty in bundles of earlier versions.
     """
 
     folder: Path
@@ -55,6 +57,7 @@ class Bundle:
     abstention_target: float | None = None
     energy_threshold: float | None = None
     distance_threshold: float | None = None
+    weights_hash: str = ""
 
     @property
     def weights(self) -> Path:
@@ -82,8 +85,18 @@ def write_bundle(
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     contiguous = {name: np.asarray(value, order="C") for name, value in weights.items()}
-    write_bytes(folder / WEIGHTS, save(contiguous))
-    bundle = Bundle(folder, architecture, classes, spec, summary, None, head_units)
+    saved = save(contiguous)
+    write_bytes(folder / WEIGHTS, saved)
+    bundle = Bundle(
+        folder,
+        architecture,
+        classes,
+        spec,
+        summary,
+        None,
+        head_units,
+        weights_hash=hashlib.blake2b(saved, digest_size=16).hexdigest(),
+    )
     _write_meta(bundle)
     return bundle
 
@@ -138,6 +151,7 @@ def read_bundle(folder: Path) -> Bundle:
             raw["training"],
             raw["parity"],
             int(raw.get("head_units", 0)),
+            weights_hash=str(raw.get("weights_hash", "")),
             **{name: check(raw.get(name, getattr(Bundle, name))) for name, check in _TRUST.items()},
         )
     except (KeyError, TypeError, AttributeError, ValueError) as error:
@@ -158,6 +172,7 @@ def _write_meta(bundle: Bundle) -> None:
         {
             "architecture": bundle.architecture,
             "head_units": bundle.head_units,
+            "weights_hash": bundle.weights_hash,
             "classes": bundle.classes,
             "preprocess": bundle.spec.to_dict(),
             "preprocess_hash": bundle.spec.hash,
