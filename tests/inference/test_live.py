@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from io import BytesIO
 from typing import TYPE_CHECKING
 
@@ -10,7 +11,7 @@ import pytest
 from PIL import Image
 
 from core.inference import live
-from core.inference.classifier import Classifier, open_classifier
+from core.inference.classifier import Classifier, onnx_forward, open_classifier
 from core.inference.live import VIEWERS, FrameRefused, Viewers, look
 from tests.conftest import Trained
 
@@ -51,6 +52,14 @@ def test_a_frame_gets_the_answer_that_an_upload_gets(classifier: Classifier, cli
         assert said["ms"] > 0
     VIEWERS.dismiss(ticket)
     assert client.post(f"/live/{ticket}", content=frame).status_code == 404
+
+
+def test_what_the_model_is_not_sure_of_is_said(classifier: Classifier) -> None:
+    assert classifier.bundle.onnx is not None
+    careful = replace(classifier.bundle, abstention_threshold=1.0, energy_threshold=-1e9, distance_threshold=None)
+    said = look(Classifier(careful, onnx_forward(classifier.bundle.onnx)), _frame())
+    assert (said["sure"], said["familiar"]) == (False, False)
+    assert look(classifier, _frame())["sure"] is True  # no threshold was chosen for it
 
 
 @pytest.mark.parametrize(
