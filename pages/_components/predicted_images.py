@@ -54,6 +54,8 @@ def predicted_images(run: Run, images: pd.DataFrame, key: str, near: Nearest | N
     if dataset is not None:
         paths = list(dict.fromkeys(map(_path, selected)))
         edit_bar(workspace, dataset, paths, readers.labels(dataset), key=key)
+        if run.data().get("dataset_fingerprint") != dataset.fingerprint:
+            st.caption("What was corrected since this run, and the button that trains with it, are above the views.")
 
 
 def _with_nearest(run: Run, dataset: Dataset | None, tiles: list[Tile], near: Nearest) -> list[Tile]:

@@ -100,12 +100,13 @@ def test_corrections_are_trained_with_and_the_two_runs_compared(
     monkeypatch.setattr(jobs, "launch", lambda folder, *_, **__: started.append(folder.name) or ProcessIdentity(0, 0.0))
     workspace, dataset = Workspace.default(), run.config.data.dataset
     app = open_page("evaluate", view="Mistakes")
-    assert "Since this run was started" not in texts(app)
+    assert "Since this run was started" not in texts(app) and "above the views" not in texts(app)
     wrong = shown(app)
     relabel(workspace, dataset, wrong[:1], "fox" if wrong[0].startswith("dog") else "dog")
     exclude(workspace, dataset, wrong[1:2])
     app = open_page("evaluate", view="Mistakes")
     assert "Since this run was started: 1 image relabelled (1 test), 1 excluded (1 test)." in texts(app)
+    assert "the button that trains with it, are above the views" in texts(app)
     next(button for button in app.button if button.label == "Retrain with fixes").click().run()
     assert not app.exception
     (again,) = [one for one in list_runs(workspace) if one.id != run.id]
