@@ -115,7 +115,7 @@ class Service:
         if len(uploads) > MOST_EXPLAINED:
             raise Refused(413, f"Saliency is made for up to {MOST_EXPLAINED} images a request.", "Send fewer at once.")
         asked = [
-            None if answer.error else asyncio.wrap_future(explain_later(run, bytes(upload.data), answer.label))
+            None if answer.error else asyncio.wrap_future(explain_later(run, upload.data, answer.label))
             for upload, answer in zip(uploads, answers, strict=True)
         ]
         waiting = [one for one in asked if one is not None]

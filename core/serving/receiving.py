@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from io import BytesIO
 
 from python_multipart.exceptions import MultipartParseError
 from python_multipart.multipart import MultipartParser, parse_options_header
@@ -22,7 +23,7 @@ class Upload:
     """One file as it came: the name the client gave it, and its bytes."""
 
     name: str
-    data: bytearray = field(default_factory=bytearray)
+    data: bytes = b""
 
 
 async def receive_files(request: Request, held: Held, limits: Limits) -> list[Upload]:
@@ -46,11 +47,13 @@ async def receive_files(request: Request, held: Held, limits: Limits) -> list[Up
             async for piece in request.stream():
                 held.more(len(piece))
                 parts.take(piece)
+        return parts.all()
     except TimeoutError as error:
         raise Refused(408, f"The request did not arrive within {limits.receive_s:g} s.", "Send it again.") from error
     except ClientDisconnect as error:
         raise Refused(400, "The client went away.") from error
-    return parts.all()
+    finally:
+        parts.close()
 
 
 class _Parts:
@@ -59,10 +62,11 @@ class _Parts:
     def __init__(self, boundary: bytes, limits: Limits) -> None:
         self._limits = limits
         self._files: list[Upload] = []
+        self._file = BytesIO()  # the one that is coming
         self._name, self._value = bytearray(), bytearray()  # of a header; the parser bounds their size
         self._disposition = b""
         self._whole = False
-        self._parser = MultipartParser(
+        self._parser: MultipartParser | None = MultipartParser(
             boundary,
             {
                 "on_part_begin": self._begin,
@@ -71,12 +75,14 @@ class _Parts:
                 "on_header_end": self._header_end,
                 "on_headers_finished": self._open,
                 "on_part_data": self._data,
+                "on_part_end": self._close_file,
                 "on_end": self._end,
             },
         )
 
     def take(self, piece: bytes) -> None:
         """Raises `Refused`, see `receive_files`."""
+        assert self._parser is not None
         try:
             self._parser.write(piece)
         except MultipartParseError as error:
@@ -89,6 +95,10 @@ class _Parts:
         if not self._files:
             raise Refused(422, "The request has no file.", _HOW)
         return self._files
+
+    def close(self) -> None:
+        """Let go of parser and files: they know each other, and would stay in memory until Python looks for such."""
+        self._parser, self._files, self._file = None, [], BytesIO()
 
     def _begin(self) -> None:
         self._disposition = b""
@@ -116,10 +126,13 @@ class _Parts:
         self._files.append(Upload(given or f"image-{len(self._files) + 1}"))
 
     def _data(self, data: bytes, start: int, end: int) -> None:
-        kept = self._files[-1].data
-        kept += memoryview(data)[start:end]
-        if len(kept) > self._limits.file_bytes:
+        self._file.write(memoryview(data)[start:end])
+        if self._file.tell() > self._limits.file_bytes:
             raise Refused(413, f"An image file may have {self._limits.file_mb:g} MB.", "Send a smaller copy.")
+
+    def _close_file(self) -> None:
+        self._files[-1].data = self._file.getvalue()
+        self._file = BytesIO()
 
     def _end(self) -> None:
         self._whole = True

@@ -44,7 +44,7 @@ def serve(workspace: Workspace, runs: Sequence[str], address: socket.socket, wor
         factory=True,
         workers=workers,
         access_log=False,
-        log_level="warning",
+        log_level="error",  # warnings are of what clients send, as many as they like
         proxy_headers=False,  # who is asking is what `core.serving.clients` has to see
         server_header=False,
         timeout_worker_healthcheck=60,  # on a busy machine 5 s pass without a sign from a process that is well

@@ -29,7 +29,6 @@ from core.serving.receiving import Upload
 
 MOST_TOGETHER = 8  # images a call of the network; more of them leave the processor's cache and take longer each
 _LARGE = 16_000_000  # pixels from which images are read one at a time, as each takes hundreds of megabytes
-_RUN_PROGRAMS = {"EPS"}  # kinds that Pillow has another program read
 _log = logging.getLogger("darkroom")
 
 
@@ -155,6 +154,7 @@ class Workers:
             else:
                 self._classify(images)
                 self._answering_s = _lately(self._answering_s, (time.perf_counter() - began) / len(images))
+            del images  # while there is nothing to do, nothing is held
 
     def _next(self) -> list[_Image] | None:
         """What to do now: one image to read, or some that were read to classify; None where there is an end to it."""
@@ -184,7 +184,7 @@ class Workers:
         asked, upload = image.asked, image.upload
         try:
             if not asked.given_up:
-                image.pixels = self._pixels(bytes(upload.data), asked.classifier.spec)
+                image.pixels = self._pixels(upload.data, asked.classifier.spec)
         except ImageReadError as error:
             asked.put(image.place, Answer(upload.name, None, None, [], str(error)))
         except Exception as error:  # a fault of ours: the thread goes on for the others
@@ -198,8 +198,6 @@ class Workers:
 
     def _pixels(self, data: bytes, spec: PreprocessSpec) -> np.ndarray:
         image = open_image(data)
-        if image.format in _RUN_PROGRAMS:
-            raise ImageReadError(f"An image of kind {image.format} is not read here.")
         num_pixels = image.width * image.height
         if num_pixels > self._limits.pixels:
             raise ImageReadError(

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import gc
 import random
 
+import pytest
+
 from benchmarks.serving import mutated, varied
+from core.serving.receiving import Upload
 from tests.serving.conftest import Serve
 from tests.serving.served import picture
 
@@ -36,3 +40,17 @@ def test_names_of_all_kinds_come_back_as_they_were(serve: Serve) -> None:
     ]
     rows = serve().ask(*((name, picture(1, 2, 3)) for name in names)).json()["predictions"]
     assert [row["name"] for row in rows] == names
+
+
+@pytest.mark.parametrize("files", [[picture(1, 2, 3)], [b"no image"], [picture(1, 2, 3), bytes(2_000_000)]], ids=len)
+def test_uploads_are_let_go_at_once(serve: Serve, files: list[bytes]) -> None:
+    """And not when Python next looks for what only knows itself: until then large ones fill the memory."""
+    asking = serve(file_mb=1)
+    asking.ask(*files)
+    gc.collect()
+    gc.disable()
+    try:
+        statuses = {asking.ask(*files).status_code for _ in range(3)}
+        assert len(statuses) == 1 and not [one for one in gc.get_objects() if isinstance(one, Upload)]
+    finally:
+        gc.enable()
