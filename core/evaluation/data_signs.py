@@ -116,17 +116,20 @@ def few_images(predictions: pd.DataFrame, manifest: pd.DataFrame, classes: Seque
     """Classes with few training images that are found less often than the other classes, beyond chance."""
     trained = manifest.loc[manifest["split"] == "train", "label"].value_counts().reindex(list(classes), fill_value=0)
     limit = max(FEW, FEW_SHARE * float(np.median(trained)))
-    right = (predictions["label"] == predictions["predicted"]).to_numpy()
+    right = predictions["label"] == predictions["predicted"]
+    of_class = right.groupby(predictions["label"]).agg(["sum", "count"]).reindex(list(classes), fill_value=0)
+    everything = _share(right.to_numpy())
     asked = []
     for name in trained.index[(trained < limit).to_numpy()]:
-        mine = (predictions["label"] == name).to_numpy()
-        recall, others = _share(right[mine]), _share(right[~mine])
+        recall = Share(*(int(number) for number in of_class.loc[name]))
+        others = Share(everything.hits - recall.hits, everything.total - recall.total)
         if recall.total and others.total:
-            asked.append((str(name), recall, others, _fisher(recall, others)))
+            p = _fisher(recall, others) if recall.value < others.value else 1.0
+            asked.append((str(name), recall, others, p))
     certain = [
         (name, recall, others)
         for (name, recall, others, _), p in zip(asked, holm([row[-1] for row in asked]), strict=True)
-        if p < CHANCE and recall.value < others.value
+        if p < CHANCE
     ]
     if not certain:
         return None

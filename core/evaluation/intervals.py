@@ -75,7 +75,7 @@ def mean_rate_error(hits: np.ndarray, totals: np.ndarray) -> float:
     class whose mistakes are too rare to be among these images passes for one that makes none, and the interval of the
     mean comes out too narrow: of 150 images of two uneven classes with 97 % right, 92 % of the intervals of balanced
     accuracy held the truth, and with them 96 %. Of 0.25, 0.5 and 1 tried on ten tables of 2 to 10 classes, 0.25 came
-    nearest to 95 % (94.5 to 97.5 %); Wilson intervals of the classes added up by the method of variance estimates
+    nearest to 95 % (94.5 to 97.8 %); Wilson intervals of the classes added up by the method of variance estimates
     recovery (Zou and Donner 2008) held 87 to 97 %.
 
     Args:
