@@ -57,7 +57,10 @@ def altered(content: str, told: Document) -> list[str]:
         content: the file; told: of `core.handover.page.document_in`.
     """
     there = words_in(content)
-    wanted = words_in("<main>" + "".join(map(as_html, sections_of(told, {}, {}))) + "</main>")
+    try:
+        wanted = words_in("<main>" + "".join(map(as_html, sections_of(told, {}, {}))) + "</main>")
+    except (KeyError, IndexError, TypeError, AttributeError, ValueError):
+        return ["The document inside lacks parts, so the page cannot be held against it."]
     names = [*wanted, *(name for name in there if name not in wanted)]
     return [
         f"The part {name!r} does not say what this version of Darkroom would write of these figures."

@@ -14,6 +14,7 @@ from core.evaluation.metrics import confused_pairs
 from core.evaluation.on_dataset import results
 from core.evaluation.predictions import read_predictions, read_probabilities
 from core.evaluation.robustness import ROBUSTNESS
+from core.exports.exported import Exported, list_exports
 from core.handover import origins
 from core.handover.engines import SPEED
 from core.handover.failures import failures
@@ -26,6 +27,7 @@ FORMAT = "darkroom report 1"
 _SUMMARY = ("test_accuracy", "val_accuracy", "majority_class", "majority_baseline", "num_test", "num_val")
 # Parts of `report.json` that go in as they are, where the evaluation was by a version that had them.
 _PARTS = ("calibration", "abstention", "unknown", "slices", "diagnosis")
+_OF_EXPORTS = ("agreement", "max_probability_gap", "accuracy_before", "accuracy_after", "size_bytes")
 
 Document = dict[str, Any]
 
@@ -39,7 +41,8 @@ def document(run: Run) -> Document:
         confusion: classes, and cells as [true, predicted, images] with places in classes, empty ones left out; pairs:
         the commonest mistakes, see `core.evaluation.metrics.confused_pairs`; the parts of `report.json` where it has
         them; threshold: what the stored threshold does to the test images, None without one; robustness, saliency,
-        speed: what those tests found, None where they were not made; other_data: how it did on other datasets;
+        speed: what those tests found, None where they were not made; exports: each format made, whether it is ready,
+        and what its gate found; other_data: how it did on other datasets;
         failures: see `core.handover.failures`; skipped: images that could not be read; data, split, training, model,
         hashes: see `core.handover.origins`.
 
@@ -83,6 +86,7 @@ def document(run: Run) -> Document:
         "robustness": ROBUSTNESS.answer(run),
         "saliency": _saliency(run),
         "speed": SPEED.answer(run),
+        "exports": [_export(one) for one in list_exports(run)],
         "other_data": [_on(found) for found in results(run)],
         "failures": failures(predictions),
         "skipped": report["skipped"],
@@ -113,7 +117,7 @@ def stamp(run: Run) -> list[int]:
     """Changes when what a document tells does: the evaluation, the model and its thresholds, the tests made since."""
     files = [run.bundle / "model.json", run.folder / MANIFEST, run.folder / "report.json", run.folder / "about.json"]
     files += [run.folder / f"{name}.json" for name in ("robustness", "saliency", "speed")]
-    files += sorted(run.folder.glob("on-*.json"))
+    files += sorted([*run.folder.glob("on-*.json"), *run.folder.glob("export-*.json")])
     return [file.stat().st_mtime_ns if file.is_file() else 0 for file in files]
 
 
@@ -124,6 +128,12 @@ def _threshold(run: Run, bundle: Bundle) -> dict[str, Any] | None:
     assert stored is not None  # the caller has read the same file
     effect = with_threshold(*answers(*stored, bundle.temperature), bundle.abstention_threshold)
     return {"threshold": bundle.abstention_threshold, "target": bundle.abstention_target, **effect}
+
+
+def _export(one: Exported) -> dict[str, Any]:
+    """An export, whether it may be called ready, and what its gate found; figures are None where it was not asked."""
+    known = {name: one.parity.get(name) for name in _OF_EXPORTS}
+    return {"key": one.format.key, "name": one.format.name, "ready": one.ready, "problem": one.problem, **known}
 
 
 def _on(found: dict[str, Any]) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 from core.errors import DarkroomError
 from core.handover import doubts, results, sources
-from core.handover.document import Document
+from core.handover.document import FORMAT, Document
 from core.handover.failures import MOST_SHOWN, pictures
 from core.handover.markup import Section, Told, text
 from core.handover.plots import WIDTH_ON_PAPER, drawn, plots, script
@@ -32,6 +32,7 @@ SECTIONS: tuple[Callable[[Told, dict[str, str]], Section | None], ...] = (
     doubts.spoiled,
     doubts.elsewhere,
     doubts.maps,
+    sources.exports,
     sources.speed,
     sources.images,
     sources.split,
@@ -153,6 +154,11 @@ def document_in(content: str) -> Document:
         raise DarkroomError("This is no report of Darkroom's.", "Give the HTML or JSON file that it made.") from error
     if not isinstance(found, dict) or "format" not in found:
         raise DarkroomError("This is JSON, and no report of Darkroom's.", "Give the HTML or JSON file that it made.")
+    if found["format"] != FORMAT:
+        raise DarkroomError(
+            f"This report is a {found['format']!r}, and this version of Darkroom makes {FORMAT!r}.",
+            "Check it with the version that made it.",
+        )
     return found
 
 

@@ -11,6 +11,8 @@ from core.handover.failures import MOST_SHOWN
 from core.handover.markup import Section, Told, paragraph, table, text
 from core.wording import count
 
+MOST_SKIPPED = 10  # unreadable images that are named
+MOST_CLASSES = 200  # told in a table: those of a thousand would fill forty sheets
 MOST_IN_A_MATRIX = 12  # classes, up to which its cells are told one by one; beyond, they are drawn
 
 
@@ -29,6 +31,10 @@ def summary(told: Told, plots: dict[str, str]) -> Section:
     body += paragraph(text(told.document["split"]["sentence"]))
     if note := told.document["run"]["note"]:
         body += paragraph(text(note))
+    if skipped := told.document["skipped"]:
+        named = "; ".join(f"{row['path']} ({row['error']})" for row in skipped[:MOST_SKIPPED])
+        rest = f"; and {len(skipped) - MOST_SKIPPED} more" if len(skipped) > MOST_SKIPPED else ""
+        body += paragraph(text(f"Left out, as they could not be read: {named}{rest}."), "note")
     return Section("summary", "How good is this model?", body)
 
 
@@ -78,8 +84,11 @@ def confusion(told: Told, plots: dict[str, str]) -> Section:
 
 def classes(told: Told, plots: dict[str, str]) -> Section:
     """Each class on its own."""
+    every = told.document["per_class"]
+    places = sorted(range(len(every)), key=lambda at: every[at]["f1"])[:MOST_CLASSES]
     rows = []
-    for at, row in enumerate(told.document["per_class"]):
+    for at in places if len(every) > MOST_CLASSES else range(len(every)):
+        row = every[at]
         here = f"per_class/{at}"
         cells = [
             told.interval(f"{here}/{name}", f"{here}/{name}_low", f"{here}/{name}_high")
@@ -88,7 +97,9 @@ def classes(told: Told, plots: dict[str, str]) -> Section:
         average, support = told.figure(f"{here}/average_precision"), told.figure(f"{here}/support", count)
         rows.append([text(row["label"]), *cells, average, support])
     header = ["Class", "Precision", "Recall", "F1", "ROC area", "Average precision", "Test images"]
-    body = plots.get("classes", "") + table(header, rows) + plots.get("roc", "") + plots.get("precision", "")
+    note = f"The {MOST_CLASSES} with the lowest F1; all of them are in the JSON and CSV files."
+    shown_of = paragraph(note, "note") if len(every) > MOST_CLASSES else ""
+    body = plots.get("classes", "") + shown_of + table(header, rows) + plots.get("roc", "") + plots.get("precision", "")
     return Section("classes", "Which classes are hard?", body)
 
 

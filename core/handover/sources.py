@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from core.data.leaks import SPLITS
 from core.handover.markup import Section, Told, code, pairs, paragraph, plainly, table, text
+from core.handover.results import MOST_CLASSES
 from core.wording import bytes_size, count, duration, significant
 
 _SIZES = {"width": ("Width (pixels)", count), "height": ("Height (pixels)", count), "num_bytes": ("File", bytes_size)}
@@ -37,6 +39,33 @@ def speed(told: Told, plots: dict[str, str]) -> Section | None:
         "note",
     )
     return Section("speed", "How fast does it answer?", body)
+
+
+def exports(told: Told, plots: dict[str, str]) -> Section | None:
+    """What it was exported to, and whether each export proved to be the same model."""
+    found = told.document["exports"]
+    if not found:
+        return None
+    rows = [
+        [
+            text(row["name"]),
+            "ready" if row["ready"] else f"not ready: {text(row['problem'])}",
+            told.figure(f"exports/{at}/agreement"),
+            told.figure(f"exports/{at}/max_probability_gap", significant),
+            told.figure(f"exports/{at}/accuracy_before"),
+            told.figure(f"exports/{at}/accuracy_after"),
+            told.figure(f"exports/{at}/size_bytes", bytes_size),
+        ]
+        for at, row in enumerate(found)
+    ]
+    header = ["Format", "State", "Same class", "Largest gap", "Right before", "Right after", "Model file"]
+    body = table(header, rows, words=2)
+    body += paragraph(
+        "Each export has answered all test images by its own program; largest gap is the largest difference of any "
+        "class's probability on any image from PyTorch's.",
+        "note",
+    )
+    return Section("exports", "Does what was exported do the same?", body)
 
 
 def images(told: Told, plots: dict[str, str]) -> Section:
@@ -73,12 +102,16 @@ def images(told: Told, plots: dict[str, str]) -> Section:
 def split(told: Told, plots: dict[str, str]) -> Section:
     """The split and what leaks."""
     found = told.document["split"]
+    every = found["by_class"]
+    places = sorted(range(len(every)), key=lambda at: every[at]["train"])[:MOST_CLASSES]
     rows = [
-        [text(row["label"]), *(told.figure(f"split/by_class/{at}/{name}", count) for name in ("train", "val", "test"))]
-        for at, row in enumerate(found["by_class"])
+        [text(every[at]["label"]), *(told.figure(f"split/by_class/{at}/{name}", count) for name in SPLITS)]
+        for at in (places if len(every) > MOST_CLASSES else range(len(every)))
     ]
-    rows.append(["<b>In all</b>", *(told.figure(f"split/totals/{name}", count) for name in ("train", "val", "test"))])
+    rows.append(["<b>In all</b>", *(told.figure(f"split/totals/{name}", count) for name in SPLITS)])
     body = paragraph(text(found["sentence"])) + table(["Class", "Training", "Validation", "Test"], rows)
+    if len(every) > MOST_CLASSES:
+        body += paragraph(f"The {MOST_CLASSES} classes with the fewest training images.", "note")
     leaks = [
         ("Groups of duplicates", "num_groups"),
         ("of these on both sides", "num_straddling"),

@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 
 from core import jobs
+from core.exports.exported import Exported
+from core.exports.registry import FORMATS
 from core.files import write_json
 from core.handover import engines
 from core.handover.document import document
@@ -50,6 +52,18 @@ def test_without_images_it_is_noise_and_a_damaged_graph_is_said(run: Run, monkey
     assert "PyTorch is the fastest" in found["sentence"]
     monkeypatch.setattr(engines, "engines", lambda run: [])
     assert measure_engines(run)["sentence"].startswith("None of the ways")
+
+
+def test_an_export_that_is_ready_is_timed_by_its_own_runtime(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = FORMATS["onnx"]
+    folder = run.folder / "exports" / "onnx"
+    folder.mkdir(parents=True)
+    shutil.copy(run.bundle / "model.onnx", folder / made.model)
+    exports = [Exported(made, folder, {}, ""), Exported(made, folder, {}, "It failed the gate.")]
+    monkeypatch.setattr(engines, "list_exports", lambda run: exports)
+    rows = measure_engines(run, seconds=0)["engines"]
+    assert [row["key"] for row in rows] == ["torch", "onnx", "export:onnx"], "one that is not ready is not offered"
+    assert rows[2]["speeds"] and rows[2]["title"] == f"{made.name} export"
 
 
 def test_as_a_job_and_in_the_report(run: Run) -> None:

@@ -24,7 +24,7 @@ from core.handover.checked import again, differences
 from core.handover.document import document
 from core.handover.job import CSV, HTML, JSON, REPORT, is_current, made, main
 from core.handover.markup import Told
-from core.handover.page import document_in, page
+from core.handover.page import document_in, page, sections_of
 from core.handover.plots import drawn, plots
 from core.handover.tables import figures
 from core.inference.bundle import note_trust
@@ -277,6 +277,39 @@ def test_a_picture_that_is_not_the_image_is_not_shown(own: Run, tmp_path: Path) 
     (images / first).unlink()
     (images / second).write_bytes((images / told["failures"]["rows"][2]["path"]).read_bytes())
     assert page(own, told).count('<span class="gone">no picture</span>') == 2
+
+
+def test_what_other_tests_found_is_told_too_and_nothing_of_it_becomes_html(handed_over: HandedOver) -> None:
+    bad = "<i>bad</i>"
+    share = {"accuracy": 0.5, "low": 0.25, "high": 0.75}
+    engine = {"key": "torch", "title": "PyTorch", "num_bytes": 1000, "problem": ""}
+    of_calls = {"images_per_s": 100.0, "latency_ms_p50": 10.0, "latency_ms_p95": 12.0, "threads": 2, "calls": 20}
+    engine["speeds"] = [of_calls | {"batch_size": size} for size in (1, 32)]
+    broken = engine | {"speeds": [], "problem": bad}
+    corruption = {"corruption": "blur", "title": "Blur", "severity": 1, "amount": "1 %", "right": 5} | share
+    other = {"dataset": "zoo", "name": bad, "version": "1", "mapping": {bad: "fox", "cow": None}, "asked": 9}
+    found = {"key": "onnx", "name": "ONNX", "ready": False, "problem": bad, "agreement": 0.98, "size_bytes": 2000}
+    remark = {"title": "Leak", "finding": bad, "advice": "Divide anew.", "kind": "leak", "figures": {}}
+    more = {
+        "robustness": {"sentence": bad, "images": 10, "rows": [corruption]},
+        "saliency": {"fault": "", "way": bad, "gain": 0.2, "gain_low": 0.1, "maps": 4, "believed": 3, "likeness": 0.1},
+        "speed": {"sentence": "s", "threads": 2, "load": 0.5, "decode_ms": 1.0, "engines": [engine, broken]},
+        "other_data": [other | share | {"balanced_accuracy": 0.4, "num_images": 8, "left_out": "1 left out"}],
+        "exports": [found | {"max_probability_gap": 0.2, "accuracy_before": 0.9, "accuracy_after": 0.8}],
+        "diagnosis": {"sentence": "1 remark.", "remarks": [remark], "asked": []},
+        "skipped": [{"path": bad, "error": bad}],
+    }
+    sections = {one.anchor: one.body for one in sections_of(handed_over.told | more, {}, {})}
+    assert all(bad not in body for body in sections.values())
+    assert (
+        "&lt;i&gt;bad&lt;/i&gt; \N{RIGHTWARDS ARROW} fox" in sections["elsewhere"]
+        and "cow" not in sections["elsewhere"]
+    )
+    assert "not ready: &lt;i&gt;bad&lt;/i&gt;" in sections["exports"] and "98.0 %" in sections["exports"]
+    for name in ("summary", "spoiled", "maps", "speed", "diagnosis"):
+        assert "bad&lt;/i&gt;" in sections[name], name
+    table = figures(handed_over.told | more)
+    assert {"robustness", "speed", "other data"} <= set(table["section"])
 
 
 def _reads_as(text: str, exact: float) -> bool:
