@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import site
 import subprocess
 import sys
 import tempfile
@@ -102,7 +103,7 @@ def replay(folder: Path, images: Sequence[Path], status: StatusWriter, seconds: 
     with tempfile.TemporaryDirectory(prefix="darkroom-replay-") as name:
         aside = Path(name)
         write_json(aside / _LIST, {"images": [str(image) for image in images], "seconds": seconds}, durable=False)
-        command = [sys.executable, "-I", str(folder / SCRIPT), "--replay", str(aside / _LIST)]
+        command = [sys.executable, *_alone(), str(folder / SCRIPT), "--replay", str(aside / _LIST)]
         command += ["--into", str(aside / _FOUND), "--threads", str(threads)]
         with open(aside / _OUT, "wb") as out, open(aside / _ERRORS, "wb") as errors:
             process = subprocess.Popen(
@@ -243,6 +244,15 @@ def _of_other_labels(reference: Reference, classes: Sequence[str], labels: Seque
     reason += f", {' and '.join(told)}." if told else ", some of them twice."
     total = len(reference.rows)
     return Judgement(False, [reason], f"Refused. {reason}", total, 0, 0.0, 1.0, 1.0, "", 1.0, 0.0, 0.0, 0, 0, [], [])
+
+
+def _alone() -> list[str]:
+    """Python's flags for a program that sees neither this folder nor its environment.
+
+    `-I` would also leave out packages installed for one user alone, which is where this very Python may have its own.
+    """
+    for_one_user = Path(np.__file__).is_relative_to(site.getusersitepackages())
+    return ["-E", "-P"] if for_one_user else ["-I"]
 
 
 def _plain_environment() -> dict[str, str]:

@@ -17,7 +17,7 @@ from pathlib import Path
 from streamlit.testing.v1 import AppTest
 
 app = AppTest.from_file("pages/_shell/main.py", default_timeout=60).run()
-for page in ("overview", "explore", "train", "evaluate", "classify"):
+for page in ("overview", "explore", "train", "evaluate", "export", "serve", "classify"):
     app.switch_page(f"../{page}.py").run()
     assert not app.exception, (page, app.exception)
     assert app.title[0].value, page
@@ -32,6 +32,7 @@ def test_the_server_maps_no_torch_library(server: Server, digits_run: Run, visit
     visitor = visit(server)
     for page in HEADINGS:
         visitor.open(page)
+    visitor.open("classify", run=digits_run.id)
     visitor.tab.locator('[data-testid="stFileUploader"] input').set_input_files(_digit(server.home))
     visitor.sees("1 image classified")
     mapped = Path(f"/proc/{server.process.pid}/maps").read_text()
