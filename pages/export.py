@@ -10,6 +10,7 @@ from core.runs.store import list_runs
 from core.workspace import Workspace
 from pages._components import keys
 from pages._components.export.formats import draw_one, draw_table
+from pages._components.export.pruning import draw_pruning
 from pages._components.labels import run_labels
 from pages._components.text import escape
 
@@ -40,3 +41,4 @@ rows = shown.listed(run)
 st.markdown(escape(shown.headline(rows)))
 draw_table(rows)
 draw_one(run, next(one for one in rows if one.format.key == key))
+draw_pruning(run)

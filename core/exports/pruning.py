@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from core.config import ModelConfig, TrainConfig, parse_config
 from core.errors import DarkroomError, InputError
@@ -20,6 +22,7 @@ from core.workspace import Workspace
 
 TAG = "pruned"
 EPOCHS, LEARNING_RATE, LARGEST_BATCH = 5, 1e-3, 64
+SHARES = (0.3, 0.5, 0.7, 0.8, 0.9)  # offered
 SPEEDS = "pruned.json"
 _SECONDS = 0.5
 
@@ -137,6 +140,30 @@ _NOTABLE = 1.1  # times: less is within what two measurements differ by
 def pruned_runs(workspace: Workspace, run: Run) -> list[PrunedRun]:
     """The runs that were pruned from this one, newest first."""
     return [_beside(one, run) for one in list_runs(workspace) if f"{TAG}:{run.id}" in read_about(one).tags]
+
+
+def pruned_table(found: Sequence[PrunedRun]) -> pd.DataFrame:
+    """One row a run: run, share and left (percent), by, state, accuracy (percent), change (points), smaller, faster."""
+    return pd.DataFrame(
+        {
+            "run": [one.run.id for one in found],
+            "share": [100 * one.share for one in found],
+            "by": [one.by for one in found],
+            "state": [one.state for one in found],
+            "left": [_percent_left(one.multiplications) for one in found],
+            "accuracy": [None if one.accuracy[1] is None else 100 * one.accuracy[1] for one in found],
+            "change": [
+                None if None in one.accuracy else 100 * (one.accuracy[1] - one.accuracy[0])  # type: ignore[operator]
+                for one in found
+            ],
+            "smaller": [one.size_bytes[0] / one.size_bytes[1] if one.size_bytes else None for one in found],
+            "faster": [one.images_per_s[1] / one.images_per_s[0] if one.images_per_s else None for one in found],
+        }
+    )
+
+
+def _percent_left(multiplications: tuple[int, int] | None) -> float | None:
+    return None if multiplications is None else 100 * multiplications[1] / multiplications[0]
 
 
 def _beside(pruned: Run, origin: Run) -> PrunedRun:
