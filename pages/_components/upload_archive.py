@@ -60,6 +60,7 @@ export default function ({ data, parentElement, setTriggerValue }) {
   const drop = parentElement.querySelector(".drop");
   const input = drop.querySelector("input"), bar = drop.querySelector("progress");
   const line = drop.querySelector(".line"), cancel = drop.querySelector("button");
+  const used = drop.dataset.ticket && drop.dataset.ticket !== data.ticket;
   drop.dataset.ticket = data.ticket;
   input.accept = data.endings.join(",");
 
@@ -68,6 +69,7 @@ export default function ({ data, parentElement, setTriggerValue }) {
     say(text, wrong);
     input.hidden = false; bar.hidden = true; cancel.hidden = true; input.value = "";
   };
+  if (used) rest(line.textContent);  // what was sent has been taken: the next file may come
   const send = (file) => {
     if (!data.endings.some((ending) => file.name.toLowerCase().endsWith(ending))) {
       return rest(file.name + " is no archive: it should end in " + data.endings.join(", ") + ".", true);

@@ -137,6 +137,7 @@ def _take_away(batch: Batch, shown: pd.DataFrame, models: list[str]) -> None:
             "Forget these images",
             type="tertiary",
             icon=":material/delete:",
+            key="forget-batch",
             help="Deletes the copies and the answers. Images kept in a collection stay there.",
             on_click=of_session.forget,
             args=(batch,),
