@@ -98,6 +98,9 @@ class Service:
         run = self.models.open(run_id)
         with self.admission.request() as held:
             uploads = await receive_files(request, held, self.limits)
+            if saliency and len(uploads) > MOST_EXPLAINED:
+                most = f"Saliency is made for up to {MOST_EXPLAINED} images a request."
+                raise Refused(413, most, "Send fewer at once.")
             classifier = self.models.loaded(run) or await run_in_threadpool(self.models.load, run)
             asked = self.workers.ask(classifier, uploads)
             try:
@@ -112,8 +115,6 @@ class Service:
 
     async def _explained(self, run: Run, uploads: list[Upload], answers: list[Answer]) -> list[ExplainedImage | None]:
         """Where the model looked in each image that was read."""
-        if len(uploads) > MOST_EXPLAINED:
-            raise Refused(413, f"Saliency is made for up to {MOST_EXPLAINED} images a request.", "Send fewer at once.")
         asked = [
             None if answer.error else asyncio.wrap_future(explain_later(run, upload.data, answer.label))
             for upload, answer in zip(uploads, answers, strict=True)

@@ -98,6 +98,11 @@ def test_what_is_too_much_is_refused_with_the_limit(
     assert asking.service.admission.held_bytes == asking.service.admission.num_requests == 0
 
 
+def test_saliency_is_for_a_few_images_a_request(serve: Serve) -> None:
+    answer = serve().ask(*[RED] * 9, saliency=True)
+    assert answer.status_code == 413 and "8 images" in answer.json()["error"]
+
+
 def test_an_image_of_too_many_pixels_is_refused_before_they_are_decoded(serve: Serve) -> None:
     asking = serve(megapixels=1)
     stream = BytesIO()
