@@ -21,7 +21,7 @@ LEAKED = 0.01  # share of test images with company elsewhere that is worth menti
 NOISE = 0.02  # of labels; datasets that are taken care of have some (Northcutt, Athalye and Mueller 2021: 3 %)
 MOST_NOISE = 1 / 3  # of the surest answers wrong: more, and the network may simply know nothing
 FEWEST_WRONG = 5  # of the surest answers; Wilson's interval is too sure of two in fifteen
-EVEN = 2 / 3  # wrong answers among the surest half, as a share of those among all: doubt hardly explains them
+EVEN = 1 / 2  # wrong answers among the surest half, as a share of those among all: doubt hardly explains them
 CHANCE = 0.01  # p-value
 FEW, FEW_SHARE = 30, 1 / 3  # training images of a class, and of those of the class in the middle
 _MOST_NAMED = 5
@@ -105,7 +105,7 @@ def label_noise(predictions: pd.DataFrame) -> Remark | None:
         "label_noise",
         "Wrong labels",
         f"Of the {count(half)} held-out images it is surest of, {sure.shown()} carry another label; of the others "
-        f"{unsure.shown()} do. Mistakes of its own would be among its unsure answers.",
+        f"{unsure.shown()} do. Mistakes of its own would nearly all be among its unsure answers.",
         f"{_LOOK}; or let Explore analyse the images for label issues. About one label in "
         f"{max(2, round(1 / sure.value))} is wrong.",
         {"wrong": sure.hits, "surest": half, "share": sure.value, "low": sure.ends()[0], "high": sure.ends()[1]},
