@@ -11,7 +11,7 @@ import pytest
 ROOMS = ("batching", "augmentation", "backbone", "loop", "trials")
 GUIDED = ["core.data", "core.evaluation", "core.handover", "core.runs", "core.serving", "core.sweeps", "core.training"]
 GUIDED += [f"core.training.{room}" for room in ROOMS]
-GUIDED += ["core.exports", "core.exports.shipped"]
+GUIDED += ["core.exports", "core.exports.shipped", "core.inference"]
 
 
 @pytest.mark.parametrize("room", GUIDED)
