@@ -39,7 +39,13 @@ def load_network(bundle: Bundle) -> Network:
             shrink_to(network, weights)
         network.load_state_dict(weights)
     except (InputError, KeyError, RuntimeError, OSError) as error:
-        raise DarkroomError(f"The weights in {bundle.folder} cannot be loaded: {error}", "Retrain the run.") from error
+        # torch names every tensor that does not fit, which may be hundreds of lines
+        why = (
+            f"they do not fit {bundle.architecture} as it is built now"
+            if isinstance(error, RuntimeError)
+            else str(error).rstrip(".")
+        )
+        raise DarkroomError(f"The weights in {bundle.folder} cannot be loaded: {why}.", "Retrain the run.") from error
     return network.eval()
 
 
