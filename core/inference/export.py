@@ -28,6 +28,7 @@ def load_network(bundle: Bundle) -> Network:
     Raises:
         DarkroomError: the weights do not fit the architecture the bundle names.
     """
+    from safetensors import SafetensorError
     from safetensors.torch import load_file
 
     blank = ModelConfig.model_construct(
@@ -38,7 +39,7 @@ def load_network(bundle: Bundle) -> Network:
         if bundle.summary.get("pruned"):
             shrink_to(network, weights)
         network.load_state_dict(weights)
-    except (InputError, KeyError, RuntimeError, OSError) as error:
+    except (InputError, KeyError, RuntimeError, OSError, SafetensorError) as error:
         # torch names every tensor that does not fit, which may be hundreds of lines
         why = (
             f"they do not fit {bundle.architecture} as it is built now"

@@ -94,6 +94,13 @@ def test_a_damaged_description_is_refused_in_words(bundle: Bundle, text: str) ->
 def test_weights_that_do_not_fit_are_refused_in_words(bundle: Bundle) -> None:
     meta = json.loads((bundle.folder / "model.json").read_text())
     (bundle.folder / "model.json").write_text(json.dumps(meta | {"architecture": "resnet18"}))
+    with pytest.raises(DarkroomError, match="cannot be loaded: they do not fit resnet18") as refused:
+        open_classifier(bundle.folder, "torch")
+    assert "\n" not in refused.value.message
+
+
+def test_weights_that_are_cut_short_are_refused_in_words(bundle: Bundle) -> None:
+    bundle.weights.write_bytes(bundle.weights.read_bytes()[:-100])
     with pytest.raises(DarkroomError, match="cannot be loaded"):
         open_classifier(bundle.folder, "torch")
 
