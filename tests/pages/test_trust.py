@@ -99,12 +99,13 @@ def test_a_report_of_an_earlier_version_says_what_to_do(made_up: Run, open_page:
 def test_classify_says_when_it_is_not_sure(own_run: Run, trained: Trained, open_page: OpenPage) -> None:
     photo = sorted((trained.images / "fox").iterdir())[0].read_bytes()
     app = open_page("classify", run=own_run.id)
+    app.file_uploader(key="uploads").set_value([("fox.png", photo, "image/png")])
 
     def answer() -> dict[str, object]:
-        app.file_uploader(key="uploads").set_value([("fox.png", photo, "image/png")])
         app.run()
         assert not app.exception
-        (found,) = component(app, "darkroom_answers")
+        (card,) = component(app, "darkroom_answers")
+        (found,) = card["verdicts"]
         return found
 
     plain = answer()
