@@ -64,17 +64,18 @@ def test_a_name_asks_one_thing(tmp_path: Path) -> None:
 def test_of_trials_asked_for_at_the_same_moment_those_beyond_the_budget_wait(tmp_path: Path) -> None:
     SharedStudy(_url(tmp_path), "one", _spec())
 
-    def work(_: int) -> list[int]:
+    def work(_: int) -> list[tuple[int, bool]]:
         study = SharedStudy(_url(tmp_path), "one", _spec())
         asked = [trial for trial in (study.ask() for _ in range(2)) if trial]
-        return [trial.number for trial in asked if not study.take_back(trial, 5)]
+        return [(trial.number, study.take_back(trial, 5)) for trial in asked]
 
     with ThreadPoolExecutor(4) as pool:
-        kept = sorted(number for numbers in pool.map(work, range(4)) for number in numbers)
-    assert kept == [0, 1, 2, 3, 4, 5]  # the start and five trials of eight that were asked for
+        asked = [one for found in pool.map(work, range(4)) for one in found]
+    assert sorted(number for number, back in asked if not back) == [0, 1, 2, 3, 4, 5]  # the start and five trials
+    back = sorted({number for number, back in asked if back})  # one that is given back may be asked for once more
     study = SharedStudy(_url(tmp_path), "one", _spec())
     assert sum(map(counts, study.trials())) == 5
-    assert [trial.number for trial in study.trials() if trial.state == TrialState.WAITING] == [6, 7]
+    assert [trial.number for trial in study.trials() if trial.state == TrialState.WAITING] == back
 
 
 def test_a_killed_trial_is_marked_and_its_place_refilled_twice(tmp_path: Path) -> None:

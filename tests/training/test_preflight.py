@@ -81,7 +81,7 @@ def test_what_cannot_work_is_refused_with_what_would(
     found = forecast(_setup(home))
     assert found.batch_size == 2 and found.accumulate == 4
     assert len(found.refusals) == 1 and "of memory" in found.refusals[0] and "optim.batch_size" in found.refusals[0]
-    assert len(found.advice) == 1 and "optim.accumulate = 4" in found.advice[0]
+    assert "optim.accumulate = 4" in found.advice[0]  # a busy machine may add that loading holds it up
 
 
 def _pace_of_small_batches(model: nn.Module, groups: Any, train: Any, val: Any, recipe: Recipe, stop: Any) -> Pace:
