@@ -269,6 +269,18 @@ def prepare(folder: Path, message: str = "Waiting to start.", created: float | N
     )
 
 
+def progress_in(folder: Path) -> Status | None:
+    """How far the job of that folder is or how it ended; None where none was started."""
+    return read_status(folder) if (folder / STATUS).is_file() else None
+
+
+def cancel_in(folder: Path) -> None:
+    """Ask the job of that folder to end; nothing happens where none is at work."""
+    status = progress_in(folder)
+    if status is not None and not status.ended:
+        request_stop(folder)
+
+
 def launch(folder: Path, module: str, *arguments: str, environment: Mapping[str, str] | None = None) -> ProcessIdentity:
     """Start the job's program `python -m module arguments...` and note who it is; see `spawn`. Call `prepare` first."""
     identity = spawn(folder, module, *arguments, environment=environment, note_end=True)

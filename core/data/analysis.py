@@ -95,14 +95,12 @@ def start_analysis(ws: Workspace, dataset: Dataset) -> None:
 
 def analysis_status(ws: Workspace, dataset_id: str) -> jobs.Status | None:
     """How far the analysis is, or how the last one ended; None where there was none."""
-    folder = ws.analysis(dataset_id)
-    return jobs.read_status(folder) if (folder / jobs.STATUS).is_file() else None
+    return jobs.progress_in(ws.analysis(dataset_id))
 
 
 def cancel_analysis(ws: Workspace, dataset_id: str) -> None:
     """Ask the job to end at its next step; what it has computed is kept for the next one."""
-    if (ws.analysis(dataset_id) / jobs.STATUS).is_file():
-        jobs.request_stop(ws.analysis(dataset_id))
+    jobs.cancel_in(ws.analysis(dataset_id))
 
 
 def read_summary(ws: Workspace, dataset_id: str) -> Summary | None:

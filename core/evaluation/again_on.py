@@ -26,7 +26,7 @@ from core.data.stored import open_dataset
 from core.errors import DarkroomError, InputError
 from core.evaluation.predictions import PREDICTIONS, predict_manifest, read_predictions, write_predictions
 from core.evaluation.same_test import answers_of, with_hashes
-from core.evaluation.side_jobs import cancel_in, progress_in, start_in
+from core.evaluation.side_jobs import start_in
 from core.files import read_json, write_json, writing
 from core.inference.bundle import META, read_bundle
 from core.inference.classifier import open_classifier
@@ -95,12 +95,12 @@ def knows_classes(run: Run, other: Run) -> bool:
 
 def progress(run: Run, other: Run) -> jobs.Status | None:
     """How far the job is; None where none was started."""
-    return progress_in(again_folder(run, other))
+    return jobs.progress_in(again_folder(run, other))
 
 
 def cancel(run: Run, other: Run) -> None:
     """Ask the job to end."""
-    cancel_in(again_folder(run, other))
+    jobs.cancel_in(again_folder(run, other))
 
 
 def answered(run: Run, other: Run) -> tuple[pd.DataFrame, Again] | None:

@@ -71,11 +71,11 @@ class SideJob:
 
     def progress(self, run: Run) -> jobs.Status | None:
         """How far the job is or how it ended; None where none was started."""
-        return progress_in(self.folder(run))
+        return jobs.progress_in(self.folder(run))
 
     def cancel(self, run: Run) -> None:
         """Ask the job to end; an earlier answer stays."""
-        cancel_in(self.folder(run))
+        jobs.cancel_in(self.folder(run))
 
     def answer(self, run: Run) -> dict[str, Any] | None:
         """What the last finished job found; None where there is none, or the run has another model since."""
@@ -120,25 +120,13 @@ def start_in(folder: Path, result: str, program: str, *arguments: str) -> None:
     """
     folder.mkdir(parents=True, exist_ok=True)
     with FileLock(folder.parent / ".asking.lock"):  # two tabs may ask in the same instant
-        status = progress_in(folder)
+        status = jobs.progress_in(folder)
         if status is not None and not status.ended:
             return
         (folder / result).unlink(missing_ok=True)
         (folder / jobs.LOG).unlink(missing_ok=True)
         jobs.prepare(folder)
         jobs.launch(folder, program, *arguments)
-
-
-def progress_in(folder: Path) -> jobs.Status | None:
-    """How far the job of that folder is or how it ended; None where none was started."""
-    return jobs.read_status(folder) if (folder / jobs.STATUS).is_file() else None
-
-
-def cancel_in(folder: Path) -> None:
-    """Ask the job of that folder to end; nothing happens where none is at work."""
-    status = progress_in(folder)
-    if status is not None and not status.ended:
-        jobs.request_stop(folder)
 
 
 def meter(status: jobs.StatusWriter, unit: str = "images") -> Callable[[int, int], None]:

@@ -17,7 +17,7 @@ from core.data.manifest import usable
 from core.data.stored import open_dataset
 from core.errors import DarkroomError, ImageReadError, InputError
 from core.evaluation.predictions import PREDICTIONS, read_predictions
-from core.evaluation.side_jobs import cancel_in, progress_in, start_in
+from core.evaluation.side_jobs import start_in
 from core.evaluation.unknown import Flagged, flagged, separation
 from core.files import read_json, write_bytes, write_json
 from core.inference.bundle import WEIGHTS, Bundle, read_bundle
@@ -73,12 +73,12 @@ def ask(run: Run, dataset_id: str) -> None:
 
 def progress(run: Run, dataset_id: str) -> jobs.Status | None:
     """How far the job is; None where none was started."""
-    return progress_in(folder_of(run, dataset_id))
+    return jobs.progress_in(folder_of(run, dataset_id))
 
 
 def cancel(run: Run, dataset_id: str) -> None:
     """Ask the job to end."""
-    cancel_in(folder_of(run, dataset_id))
+    jobs.cancel_in(folder_of(run, dataset_id))
 
 
 def asked(run: Run) -> list[str]:

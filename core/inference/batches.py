@@ -221,14 +221,12 @@ def ask(batch: Batch, models: Mapping[str, Path]) -> None:
 
 def progress(batch: Batch) -> jobs.Status | None:
     """How far the job is or how the last one ended; None where none was started."""
-    return jobs.read_status(batch.job) if (batch.job / jobs.STATUS).is_file() else None
+    return jobs.progress_in(batch.job)
 
 
 def cancel(batch: Batch) -> None:
     """Ask the job to end; what was answered stays."""
-    status = progress(batch)
-    if status is not None and not status.ended:
-        jobs.request_stop(batch.job)
+    jobs.cancel_in(batch.job)
 
 
 def answer_row(one: Answer) -> dict[str, Any]:

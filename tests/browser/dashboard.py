@@ -66,6 +66,7 @@ new MutationObserver((changes) => {
 }).observe(document, { subtree: true, attributes: true, attributeFilter: ["data-test-script-state"] });
 """
 STILL = 8  # looks in a row: while a figure is drawn what is below it stands still too, and then jumps
+PICKS, PICK_S = 4, 8  # tries to pick an option, and seconds for each
 START_S, REST_S = 10, 3  # how long to wait for a run that may not come, and for rest on a page that may follow a job
 expect.set_options(timeout=1000 * PATIENCE_S)
 
@@ -257,11 +258,21 @@ class Visitor:
             self.tab.get_by_role("radio", name=radio, exact=True).click()
 
     def choose(self, label: str, option: str) -> None:
-        """Pick from a select box what is not picked there yet, and wait until what that changes is drawn."""
-        self.rests()
-        self.tab.get_by_role("combobox", name=label, exact=True).click()
-        with self.redrawn():
-            self.tab.get_by_role("option", name=option, exact=True).click()
+        """Pick from a select box what is not picked there yet, and wait until what that changes is drawn.
+
+        Where the page is drawn while the list opens, the list may close, or the click fall on the option beside the
+        one meant; then it is picked again.
+        """
+        box = self.tab.get_by_role("combobox", name=label, exact=True)
+        for _ in range(PICKS):
+            self.rests()
+            box.click()
+            with contextlib.suppress(PlaywrightTimeout), self.redrawn():
+                self.tab.get_by_role("option", name=option, exact=True).click(timeout=1000 * PICK_S)
+            if box.input_value() == option:
+                return
+            box.press("Escape")
+        raise AssertionError(f"{label} is {box.input_value()!r}, and not {option!r}")
 
     def set_number(self, group: str, label: str, value: int) -> None:
         """Type a number into the training form, opening its group first; those changed first are in the group main."""
