@@ -44,15 +44,20 @@ def _at_work(run: Run, job: SideJob) -> None:
     status = job.progress(run)
     if status is None or status.ended:
         st.rerun()
+    bar_with_cancel(status, _sentence(status), f"{job.name}-cancel", job.cancel, run)
+
+
+def bar_with_cancel(status: Status, words: str, key: str, cancel: Callable[..., None], *arguments: object) -> None:
+    """How far a job is, in words over the bar, and the button that calls `cancel(*arguments)`."""
     share = min(1.0, status.done / status.total) if status.total else 0.0
-    st.progress(share, text=escape(_sentence(status)))
+    st.progress(share, text=escape(words))
     st.button(
         "Cancel",
-        key=f"{job.name}-cancel",
+        key=key,
         icon=":material/stop_circle:",
         disabled=status.state == "stopping",
-        on_click=job.cancel,
-        args=(run,),
+        on_click=cancel,
+        args=arguments,
     )
 
 

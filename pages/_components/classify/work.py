@@ -16,6 +16,7 @@ from core.wording import bytes_size, count, duration
 from pages._components import readers
 from pages._components.classify.batch import begin, begun
 from pages._components.guard import fragment
+from pages._components.side_job import bar_with_cancel
 from pages._components.text import escape
 
 _ENDED = {"stopped": "Cancelled.", "failed": "It failed.", "lost": "It ended without a word."}
@@ -56,16 +57,7 @@ def _at_work(batch: Batch) -> None:
     status = batches.progress(batch)
     if status is None or status.ended:
         st.rerun()
-    share = min(1.0, status.done / status.total) if status.total else 0.0
-    st.progress(share, text=escape(_sentence(status)))
-    st.button(
-        "Cancel",
-        key="classify-cancel",
-        icon=":material/stop_circle:",
-        disabled=status.state == "stopping",
-        on_click=batches.cancel,
-        args=(batch,),
-    )
+    bar_with_cancel(status, _sentence(status), "classify-cancel", batches.cancel, batch)
 
 
 def _sentence(status: Status) -> str:
