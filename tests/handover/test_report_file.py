@@ -29,6 +29,7 @@ from core.handover.plots import drawn, plots
 from core.handover.tables import figures
 from core.inference.bundle import note_trust
 from core.runs.store import MANIFEST, Run
+from core.workspace import Workspace
 from tests.handover.conftest import NAMES, HandedOver
 from tests.running import in_process
 
@@ -269,7 +270,7 @@ def test_made_as_a_job_it_is_current_until_something_changes(own: Run) -> None:
 def test_a_picture_that_is_not_the_image_is_not_shown(own: Run, tmp_path: Path) -> None:
     told = document(own)
     images = tmp_path / "photos"
-    description = next((own.folder.parent.parent / "datasets").glob("*/dataset.json"))
+    description = Workspace.default().dataset(own.config.data.dataset) / "dataset.json"
     raw = json.loads(description.read_text())
     shutil.copytree(raw["root"], images)
     description.write_text(json.dumps(raw | {"root": str(images)}))
