@@ -73,6 +73,11 @@ class Workspace:
         return self._made("cache", "backbones")
 
     @property
+    def features(self) -> Path:
+        """What backbones made of images, by their content; bounded and safe to delete."""
+        return self._made("cache", "features")
+
+    @property
     def pixels(self) -> Path:
         """Decoded images of sets that do not fit in memory, by their content; bounded and safe to delete."""
         return self._made("cache", "pixels")

@@ -10,6 +10,7 @@ from core.data.manifest import usable
 from core.data.stored import open_dataset
 from core.preprocess import PreprocessSpec
 from core.training.backbone.frozen import HALF
+from core.training.backbone.kept_features import most_likely_kept
 from core.training.backbone.read_ahead import ReadAhead
 from core.training.batching.images import Images
 from core.workspace import Workspace
@@ -18,7 +19,8 @@ SPLITS = ("train", "val", "test")
 
 
 def decode_early(config: TrainConfig, manifest: pd.DataFrame) -> ReadAhead | None:
-    """A run's images, train, val and test, being decoded; None where only torch knows how, or pixels are not needed.
+    """A run's images, train, val and test, being decoded; None where only torch knows how, or pixels are not needed, as
+    their features are kept.
 
     Raises:
         InputError: the run's dataset is gone.
@@ -27,6 +29,8 @@ def decode_early(config: TrainConfig, manifest: pd.DataFrame) -> ReadAhead | Non
         return None
     spec, root = offline_spec(config.preprocess), open_dataset(Workspace.default(), config.data.dataset).root
     frame = usable(manifest)
+    if most_likely_kept(Workspace.default().features, spec, frame["content_hash"].tolist()):
+        return None
     paths = [frame.loc[frame["split"] == split, "path"].tolist() for split in SPLITS]
     return ReadAhead([Images(root, some, [0] * len(some), spec) for some in paths])
 

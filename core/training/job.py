@@ -164,7 +164,7 @@ class _Job:
         return self._fit(network, network, material)
 
     def _places(self) -> Places:
-        return Places(self.setup.workspace.pixels, self.setup.workspace.backbones)
+        return Places.of(self.setup.workspace)
 
     def _watch(self) -> Watch:
         return Watch(self._enter, self._meter, self._should_stop, self._log)

@@ -11,6 +11,8 @@ from torch import nn
 
 from core.config import TrainConfig
 from core.training.backbone.features import BATCH, Engine, compute_features, fastest_engine, view_features
+from core.training.backbone.kept_features import KeptFeatures
+from core.training.backbone.onnx_graph import fingerprint
 from core.training.backbone.read_ahead import ReadAhead
 from core.training.batching.batches import Batches, TensorBatches
 from core.training.batching.images import Images
@@ -21,6 +23,8 @@ from core.training.batching.sampling import Shard
 from core.training.distributed import ALONE, Ranks
 from core.training.loop.allocation import keep_freed_memory
 from core.training.watch import Stopped, Watch
+from core.wording import count
+from core.workspace import Workspace
 
 
 @dataclass(frozen=True)
@@ -42,10 +46,15 @@ class Material:
 
 @dataclass(frozen=True)
 class Places:
-    """Folders of the cache: for decoded images, for backbones as graphs."""
+    """Folders of the cache: for decoded images, for backbones as graphs, for what those make of images."""
 
     pixels: Path
     backbones: Path
+    features: Path
+
+    @classmethod
+    def of(cls, workspace: Workspace) -> Places:
+        return cls(workspace.pixels, workspace.backbones, workspace.features)
 
 
 def image_material(
@@ -105,19 +114,28 @@ def feature_material(
         Stopped: asked to.
         DarkroomError: a file can no longer be read.
     """
+    kept = KeptFeatures(places.features, train.spec, f"{fingerprint(backbone, train.spec.size)}-{device.type}")
+    known = [kept.load(images) for images in (train, val, test)]
+    todo = [images.some(~is_known) for images, (is_known, _) in zip((train, val, test), known, strict=True)]
+    if num_known := sum(int(is_known.sum()) for is_known, _ in known):
+        watch.log(f"Features of {count(num_known, 'image')} are known from an earlier run.")
+    if begun and not begun.reads(todo):
+        begun.close()
+        begun = None
     # Decoding begins before the backbone is ready: the export keeps one core busy, for seconds.
-    with begun or ReadAhead([train, val, test]) as ahead:
+    with begun or ReadAhead(todo) as ahead:
         watch.enter("preparing", "Preparing the backbone.")
         engine, graph = fastest_engine(backbone, train, device, places.backbones, watch.log)
         found = []
-        for name, images in (("training", train), ("validation", val), ("test", test)):
+        for name, images, (is_known, features) in zip(("training", "validation", "test"), todo, known, strict=True):
             watch.enter("features", f"Computing the features of the {name} images, once.")
-            features = (
-                compute_features(engine, images, watch.meter(), watch.should_stop, ahead) if len(images) else None
-            )
-            if features is None and len(images):
-                raise Stopped
-            found.append(features)
+            if len(images):
+                new = compute_features(engine, images, watch.meter(), watch.should_stop, ahead)
+                if new is None:
+                    raise Stopped
+                kept.add(images, new)
+                features = _put_together(is_known, features, new)
+            found.append(features if len(is_known) else None)
     held_out = {
         path: row
         for images, features in ((val, found[1]), (test, found[2]))
@@ -151,6 +169,15 @@ def feature_material(
     )
     validation = TensorBatches(torch.from_numpy(found[1]), val.labels, optim.batch_size, device)
     return Material(batches, validation, shown, graph, held_out)
+
+
+def _put_together(is_known: np.ndarray, known: np.ndarray, new: np.ndarray) -> np.ndarray:
+    """Features of all images: `known` of those that `is_known`, `new` of the others, each in order."""
+    if not is_known.any():
+        return new
+    features = np.empty((len(is_known), new.shape[1]), np.float32)
+    features[is_known], features[~is_known] = known, new
+    return features
 
 
 def _with_views(

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
+import os
 import subprocess
 import sys
 import threading
+from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
@@ -19,6 +22,7 @@ from core.config import AugmentConfig, PreprocessConfig, TrainConfig
 from core.errors import DarkroomError
 from core.preprocess import PreprocessSpec, normalise
 from core.training.backbone.features import head_logits
+from core.training.backbone.kept_features import KeptFeatures, most_likely_kept
 from core.training.backbone.read_ahead import ReadAhead
 from core.training.batching.images import Images
 from core.training.early import offline_spec
@@ -28,6 +32,7 @@ from core.training.watch import Stopped, Watch
 from core.workspace import REPOSITORY
 
 CPU = torch.device("cpu")
+PLAIN = AugmentConfig()
 SPEC = PreprocessSpec(16, "squash", "bilinear", (0.4, 0.5, 0.6), (0.2, 0.3, 0.4))
 MEANS = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten())  # mirrored images have the same features
 QUIET = Watch(lambda *_: None, lambda: lambda *_: None, lambda: False, lambda _: None)
@@ -41,7 +46,8 @@ def splits(tmp_path: Path) -> list[Images]:
         paths = [f"{name}-{number:02}.png" for number in range(count)]
         for path in paths:
             Image.fromarray(generator.integers(0, 256, (16, 16, 3), np.uint8)).save(tmp_path / path)
-        found.append(Images(tmp_path, paths, np.arange(count) % 3, SPEC, [f"{i:016x}" for i in range(count)]))
+        hashes = [hashlib.blake2b(path.encode(), digest_size=8).hexdigest() for path in paths]
+        found.append(Images(tmp_path, paths, np.arange(count) % 3, SPEC, hashes))
     return found
 
 
@@ -50,15 +56,15 @@ def _expected(images: Images) -> np.ndarray:
     return normalise(pixels, SPEC).mean(axis=(2, 3))
 
 
-def _features(splits: list[Images], tmp_path: Path, augment: AugmentConfig, watch: Watch = QUIET) -> Material:
+def _features(splits: list[Images], tmp_path: Path, augment: AugmentConfig = PLAIN, watch: Watch = QUIET) -> Material:
     config = TrainConfig(augment=augment)
-    places = Places(tmp_path / "pixels", tmp_path / "backbones")
-    (tmp_path / "backbones").mkdir()
+    places = Places(tmp_path / "pixels", tmp_path / "backbones", tmp_path / "features")
+    (tmp_path / "backbones").mkdir(exist_ok=True)
     return feature_material(MEANS, *splits, config, 3, CPU, places, watch)
 
 
 def test_features_are_those_of_the_images_and_the_held_out_ones_are_kept(splits: list[Images], tmp_path: Path) -> None:
-    material = _features(splits, tmp_path, AugmentConfig())
+    material = _features(splits, tmp_path)
     train, val, test = splits
     inputs, labels = (torch.cat(parts) for parts in zip(*material.val.epoch(0), strict=True))
     assert np.allclose(inputs.numpy(), _expected(val), atol=1e-5) and torch.equal(labels, val.labels)
@@ -68,6 +74,69 @@ def test_features_are_those_of_the_images_and_the_held_out_ones_are_kept(splits:
     head = nn.Linear(3, 3)
     logits = head_logits(head, material.held_out)
     assert np.allclose(logits[test.paths[2]], head(torch.from_numpy(_expected(test)[2])).detach(), atol=1e-5)
+
+
+def _known(material: Material) -> dict[str, list[float]]:
+    inputs = torch.cat([part for part, _ in material.train.epoch(1)])
+    return {"train": inputs.tolist()} | {path: row.tolist() for path, row in material.held_out.items()}
+
+
+def test_a_later_run_takes_features_from_an_earlier_one_whatever_the_division(
+    splits: list[Images], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = _known(_features(splits, tmp_path))
+    read: list[str] = []
+    really = Images.read
+    monkeypatch.setattr(Images, "read", lambda self, index: (read.append(self.paths[index]), really(self, index))[1])
+    lines: list[str] = []
+    watch = Watch(lambda *_: None, lambda: lambda *_: None, lambda: False, lines.append)
+    assert _known(_features(splits, tmp_path, watch=watch)) == first
+    num_compared = 4  # each run compares the engine with torch on a few images
+    assert len(read) == num_compared and "Features of 56 images are known from an earlier run." in lines
+    # Two training images are now for testing, one of those is new.
+    train, val, test = splits
+    new = tmp_path / "new.png"
+    Image.fromarray(np.full((16, 16, 3), 77, np.uint8)).save(new)
+    more = [*train.paths[:2], new.name, *test.paths]
+    assert train.hashes and test.hashes
+    tested = Images(tmp_path, more, np.zeros(10, int), SPEC, [*train.hashes[:2], "f" * 16, *test.hashes])
+    read.clear()
+    material = _features([train.some(np.arange(2, 40)), val, tested], tmp_path)
+    assert len(read) == num_compared + 1 and new.name in read
+    assert np.allclose(np.stack([material.held_out[path] for path in more]), _expected(tested), atol=1e-5)
+
+
+def test_features_of_other_weights_or_another_way_of_decoding_are_not_taken(
+    splits: list[Images], tmp_path: Path
+) -> None:
+    kept = KeptFeatures(tmp_path, SPEC, "one")
+    kept.add(splits[1], np.ones((9, 3), np.float32))
+    assert kept.load(splits[1])[0].all()
+    assert not KeptFeatures(tmp_path, SPEC, "other").load(splits[1])[0].any()
+    assert not KeptFeatures(tmp_path, replace(SPEC, resize="crop"), "one").load(splits[1])[0].any()
+    hashes = splits[1].hashes or []
+    assert most_likely_kept(tmp_path, SPEC, hashes) and not most_likely_kept(tmp_path, SPEC, [*hashes, "f" * 16])
+
+
+def test_damaged_features_are_computed_anew(splits: list[Images], tmp_path: Path) -> None:
+    first = _known(_features(splits, tmp_path))
+    for file in (tmp_path / "features").rglob("*.npy"):
+        file.write_bytes(file.read_bytes()[:70])
+    assert _known(_features(splits, tmp_path)) == first
+
+
+def test_kept_features_stay_within_a_bound(
+    splits: list[Images], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("core.training.backbone.kept_features.MOST_BYTES", 2_000)
+    train, val, test = splits
+    for age, name in enumerate(("oldest", "older", "new")):
+        KeptFeatures(tmp_path, SPEC, name).add(val, np.zeros((9, 10), np.float32))
+        os.utime(tmp_path / f"{SPEC.hash}-{name}", (age, age))
+    KeptFeatures(tmp_path, SPEC, "newest").add(test, np.zeros((7, 10), np.float32))
+    assert {folder.name.split("-")[1] for folder in tmp_path.glob(f"{SPEC.hash}-*")} == {"older", "new", "newest"}
+    KeptFeatures(tmp_path, SPEC, "large").add(train, np.zeros((40, 100), np.float32))
+    assert not (tmp_path / f"{SPEC.hash}-large").exists()
 
 
 def test_views_of_mirrored_images_equal_the_images_themselves(splits: list[Images], tmp_path: Path) -> None:
@@ -115,9 +184,9 @@ def test_mixed_copies_come_with_mixed_labels(splits: list[Images], tmp_path: Pat
 def test_asked_to_stop_it_stops(splits: list[Images], tmp_path: Path) -> None:
     watch = Watch(lambda *_: None, lambda: lambda *_: None, lambda: True, lambda _: None)
     with pytest.raises(Stopped):
-        _features(splits, tmp_path, AugmentConfig(), watch)
+        _features(splits, tmp_path, watch=watch)
     with pytest.raises(Stopped):
-        places = Places(tmp_path / "pixels", tmp_path / "backbones")
+        places = Places(tmp_path / "pixels", tmp_path / "backbones", tmp_path / "features")
         image_material(splits[0], splits[1], TrainConfig(), 3, CPU, places, watch)
 
 

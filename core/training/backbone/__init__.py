@@ -2,5 +2,5 @@
 
 `features` computes them once, on the fastest engine that agrees with torch; `onnx_graph` makes that engine's graph and
 `read_ahead` decodes images meanwhile. `frozen` is the offline backbone that the data room uses, without torch once it
-was exported, and `feature_store` keeps its features by content.
+was exported, `feature_store` keeps its features by content, and `kept_features` those of runs for later runs.
 """

@@ -85,7 +85,7 @@ def backbone_graph(backbone: nn.Module, size: int, folder: Path, by_tracing: boo
         folder: the cache; a file in it is named by all that went into it.
         by_tracing: see `export_onnx`.
     """
-    path = folder / f"{_fingerprint(backbone, size)}{'-traced' if by_tracing else ''}.onnx"
+    path = folder / f"{fingerprint(backbone, size)}{'-traced' if by_tracing else ''}.onnx"
     if not path.is_file():
         export_onnx(backbone, (3, size, size), path, "images", "features", by_tracing)
     return path
@@ -110,7 +110,8 @@ def join_head(backbone: Path, head: nn.Module, num_features: int, path: Path) ->
         head_path.unlink(missing_ok=True)
 
 
-def _fingerprint(module: nn.Module, size: int) -> str:
+def fingerprint(module: nn.Module, size: int) -> str:
+    """24 hexadecimal digits that change with the weights, the input size or the version of torch."""
     digest = hashlib.blake2b(f"{torch.__version__} {size} {type(module).__name__}".encode(), digest_size=12)
     for name, value in module.state_dict().items():
         digest.update(name.encode())

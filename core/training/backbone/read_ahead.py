@@ -22,7 +22,7 @@ class ReadAhead:
     """
 
     def __init__(self, splits: list[Images]) -> None:
-        self._splits = splits
+        self._splits = [images for images in splits if len(images)]
         self._todo = iter([(images, index) for images in splits for index in range(len(images))])
         # No more than cores: torch is being loaded meanwhile, and each thread that wants the lock keeps it waiting.
         self._pool = ThreadPoolExecutor(min(DECODE_THREADS, num_cores()), thread_name_prefix="decode")
@@ -39,7 +39,19 @@ class ReadAhead:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End the decoding; what was decoded and not asked for is let go."""
         self._pool.shutdown(wait=True, cancel_futures=True)
+        self._waiting.clear()
+
+    def reads(self, splits: list[Images]) -> bool:
+        """Whether these are the splits it was made for, and none was asked for yet."""
+        asked = [images for images in splits if len(images)]
+        return len(asked) == len(self._splits) and all(
+            one.gives_the_pixels_of(other) for one, other in zip(asked, self._splits, strict=True)
+        )
 
     def batches(self, images: Images, batch_size: int) -> Iterator[np.ndarray]:
         """Pixels of a split in order, uint8 (n, size, size, 3); splits must be asked for in the order given.

@@ -68,6 +68,13 @@ class Images:
         """The same images, brought to pixels in another way."""
         return Images(self.root, self.paths, self._labels, spec, self.hashes)
 
+    def some(self, which: np.ndarray) -> Images:
+        """Those at these places, or where `which` is true."""
+        places = np.arange(len(self))[which]
+        paths, hashes = [self.paths[place] for place in places], self.hashes
+        kept = None if hashes is None else [hashes[place] for place in places]
+        return Images(self.root, paths, self._labels[places], self.spec, kept)
+
     def gives_the_pixels_of(self, other: Images) -> bool:
         """Whether both are the same files in the same order, brought to pixels in the same way."""
         return (self.root, self.spec, self.paths) == (other.root, other.spec, other.paths)

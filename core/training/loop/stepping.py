@@ -110,7 +110,7 @@ class Stepper:
     def _gradients(self, inputs: Tensor, targets: Tensor, num_images: int, is_last: bool) -> Tensor:
         """Add one batch's share to the gradients of the mean loss over the step's images; its summed loss and hits."""
         with nullcontext() if is_last else self._ranks.quiet(self.forward):
-            with self._numerics.autocast():
+            with self._numerics.forward():
                 logits = self.forward(self._numerics.arranged(inputs))
             logits = logits.float()
             loss = self._loss(logits, targets)

@@ -42,7 +42,7 @@ def evaluate(
         for inputs, labels in batches.epoch(0, 0, batch_size):
             if ranks.size == 1 and should_stop():
                 return None
-            with numerics.autocast():
+            with numerics.forward():
                 logits = model(numerics.arranged(inputs)).float()
             named = F.one_hot(labels, num_classes)
             right = (logits.argmax(dim=1) == labels).unsqueeze(1)

@@ -56,7 +56,7 @@ def find(setup: Setup, status: StatusWriter) -> dict[str, Any]:
         watch.enter("training", "Trying learning rates.")
         losses = range_test(network.head, None, batches, setup.recipe(), tried, watch.should_stop, note)
     else:
-        places = Places(setup.workspace.pixels, setup.workspace.backbones)
+        places = Places.of(setup.workspace)
         most = max(1, MOST_PIXELS // setup.spec.size**2)
         some, few = setup.images("train", most), setup.images("val", 1)
         material = image_material(some, few, setup.config, len(setup.classes), setup.device, places, watch)

@@ -90,7 +90,7 @@ def _on_images(setup: Setup, network: Network, watch: Watch) -> Learning:
     if not in_memory:  # a sample always fits, but is to go the way of the whole
         runtime = config.runtime.model_copy(update={"memory_share": 1e-9})
         sample_config = config.model_copy(update={"runtime": runtime})
-    places = Places(setup.workspace.pixels, setup.workspace.backbones)
+    places = Places.of(setup.workspace)
     reading_s = 0.0
     if not in_memory and config.runtime.disk_cache_gb:
         reading_s = _decoding_s(kept, min(len(some), 64), watch) * (len(train) + len(val))

@@ -1,0 +1,80 @@
+"""Features that an earlier run has computed with the same backbone, found again by the content of the images."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+
+import numpy as np
+
+from core.preprocess import PreprocessSpec
+from core.training.backbone.feature_store import FeatureStore
+from core.training.batching.images import Images
+
+MOST_BYTES = 4 * 2**30  # of all features of all backbones: 800,000 images of EfficientNet-Lite0
+
+
+class KeptFeatures:
+    """Features of one backbone and one way of bringing images to it, whatever run or division they come from.
+
+    Args:
+        root: the folder of all kept features.
+        backbone: what names its weights and the device, such as a hash.
+    """
+
+    def __init__(self, root: Path, spec: PreprocessSpec, backbone: str) -> None:
+        self._root, self._folder = root, root / f"{spec.hash}-{backbone}"
+
+    def load(self, images: Images) -> tuple[np.ndarray, np.ndarray]:
+        """Which of the images' features are kept, bool (N,), and those, float32 (number kept, num_features)."""
+        nothing = np.zeros(len(images), bool), np.empty((0, 0), np.float32)
+        if images.hashes is None or not self._folder.is_dir():
+            return nothing
+        contents, place = np.unique(_keys(images.hashes), return_inverse=True)
+        try:
+            store = FeatureStore(self._folder, np.float32)
+            found, features = store.load(contents)
+            os.utime(self._folder)
+        except (OSError, ValueError):  # damaged, or removed by another process: computed anew
+            return nothing
+        is_kept = found[place]
+        return is_kept, features[np.cumsum(found)[place[is_kept]] - 1]
+
+    def add(self, images: Images, features: np.ndarray) -> None:
+        """Keep the features of these images, float32 (N, num_features); those used longest ago make room."""
+        if images.hashes is None or not len(images) or features.nbytes > MOST_BYTES:
+            return
+        folders = sorted((folder for folder in self._root.glob("*") if folder != self._folder), key=_used)
+        total = features.nbytes + sum(map(_size, [*folders, self._folder]))
+        for folder in [*folders, self._folder]:
+            if total <= MOST_BYTES:
+                break
+            total -= _size(folder)
+            shutil.rmtree(folder, ignore_errors=True)
+        FeatureStore(self._folder, np.float32).add(_keys(images.hashes), features)
+
+
+def most_likely_kept(root: Path, spec: PreprocessSpec, hashes: list[str]) -> bool:
+    """Whether some backbone's features of all these images are kept, asked before the backbone itself is known."""
+    wanted = np.unique(_keys(hashes))
+    try:
+        stores = [FeatureStore(folder, np.float32) for folder in root.glob(f"{spec.hash}-*")]
+        return any(np.isin(wanted, store.known()).all() for store in stores)
+    except (OSError, ValueError):
+        return False
+
+
+def _keys(hashes: list[str]) -> np.ndarray:
+    return np.array([int(text, 16) for text in hashes], np.uint64)
+
+
+def _used(folder: Path) -> float:
+    try:
+        return folder.stat().st_mtime
+    except OSError:
+        return 0.0
+
+
+def _size(folder: Path) -> int:
+    return sum(file.stat().st_size for file in folder.glob("*") if file.is_file())
