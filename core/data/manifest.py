@@ -87,6 +87,11 @@ def with_all_columns(frame: pd.DataFrame) -> pd.DataFrame:
     return frame
 
 
+def content_keys(hashes: list[str]) -> np.ndarray:
+    """Content hashes, 16 hexadecimal digits each, as uint64 (N,)."""
+    return np.array([int(text, 16) for text in hashes], np.uint64)
+
+
 def usable(frame: pd.DataFrame) -> pd.DataFrame:
     """The rows of files that can be read and were not excluded."""
     good = frame["error"].isna()

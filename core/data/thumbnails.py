@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 
 from core.data.kept import keep, kept
-from core.data.manifest import MANIFEST
+from core.data.manifest import MANIFEST, content_keys
 from core.data.probe import content_hash as hash_of
 from core.data.shrink import LARGE, PIXEL_ART, THUMB, jpeg, small_copy, thumbnail_of
 from core.data.stored import read_dataset
@@ -80,7 +80,7 @@ class _Lookup:
 
     def __init__(self, root: Path, frame: pd.DataFrame) -> None:
         good = frame[frame["error"].isna()]
-        hashes = np.array([int(text, 16) for text in good["content_hash"].tolist()], np.uint64)
+        hashes = content_keys(good["content_hash"].tolist())
         order = np.argsort(hashes, kind="stable")
         self._root = root
         self._hashes = hashes[order]

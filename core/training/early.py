@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
+import numpy as np
 import pandas as pd
 
 from core.architectures import OFFLINE
 from core.config import PreprocessConfig, TrainConfig
-from core.data.manifest import usable
+from core.data.manifest import content_keys, usable
 from core.data.stored import open_dataset
 from core.preprocess import PreprocessSpec
+from core.training.backbone.feature_store import FeatureStore
 from core.training.backbone.frozen import HALF
-from core.training.backbone.kept_features import most_likely_kept
 from core.training.backbone.read_ahead import ReadAhead
 from core.training.batching.images import Images
 from core.workspace import Workspace
@@ -39,3 +42,13 @@ def offline_spec(preprocess: PreprocessConfig) -> PreprocessSpec:
     """What `core.training.models.make_spec` gives for the offline network, known without torch."""
     filtered = "bicubic" if preprocess.interpolation == "auto" else preprocess.interpolation
     return PreprocessSpec(preprocess.image_size, preprocess.resize, filtered, HALF, HALF)
+
+
+def most_likely_kept(root: Path, spec: PreprocessSpec, hashes: list[str]) -> bool:
+    """Whether some backbone's features of all these images are kept, asked before the backbone itself is known."""
+    wanted = np.unique(content_keys(hashes))
+    try:
+        stores = [FeatureStore(folder, np.float32) for folder in root.glob(f"{spec.hash}-*")]
+        return any(np.isin(wanted, store.known()).all() for store in stores)
+    except (OSError, ValueError):
+        return False

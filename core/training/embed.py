@@ -28,7 +28,7 @@ from core.data.analysis import REQUEST, Summary, write_analysis
 from core.data.datasets import Dataset, open_dataset
 from core.data.embedding_map import MAX_MAPPED, principal_components, tsne_map
 from core.data.label_issues import judge_labels
-from core.data.manifest import usable
+from core.data.manifest import content_keys, usable
 from core.data.neighbours import write_neighbours
 from core.errors import DarkroomError, ImageReadError, InputError
 from core.files import read_json
@@ -66,7 +66,7 @@ def analyse(folder: Path, ws: Workspace, dataset: Dataset, status: StatusWriter)
     began = time.monotonic()
     rows = usable(dataset.manifest())
     fingerprint = dataset.fingerprint
-    hashes = np.array([int(text, 16) for text in rows["content_hash"].tolist()], np.uint64)
+    hashes = content_keys(rows["content_hash"].tolist())
     unique, first = np.unique(hashes, return_index=True)
     spec = spec_for(rows)
     store = FeatureStore(folder / f"features-{BACKBONE}-{spec.hash}")
@@ -145,7 +145,7 @@ def compute(
     _enter(status, "preparing", "Preparing the network that compares images.")
     engine = unless_stopped(lambda: open_engine(ws, root, rows["path"].tolist(), spec), status)
     _enter(status, "features", "Computing what each image looks like.")
-    hashes = np.array([int(text, 16) for text in rows["content_hash"].tolist()], np.uint64)
+    hashes = content_keys(rows["content_hash"].tolist())
     began = written = time.monotonic()
     total, waiting, num_waiting = len(rows), [], 0
 

@@ -12,7 +12,6 @@ from torch import nn
 from core.config import TrainConfig
 from core.training.backbone.features import BATCH, Engine, compute_features, fastest_engine, view_features
 from core.training.backbone.kept_features import KeptFeatures
-from core.training.backbone.onnx_graph import fingerprint
 from core.training.backbone.read_ahead import ReadAhead
 from core.training.batching.batches import Batches, TensorBatches
 from core.training.batching.images import Images
@@ -114,7 +113,7 @@ def feature_material(
         Stopped: asked to.
         DarkroomError: a file can no longer be read.
     """
-    kept = KeptFeatures(places.features, train.spec, f"{fingerprint(backbone, train.spec.size)}-{device.type}")
+    kept = KeptFeatures.of(places.features, backbone, train.spec, device)
     known = [kept.load(images) for images in (train, val, test)]
     todo = [images.some(~is_known) for images, (is_known, _) in zip((train, val, test), known, strict=True)]
     if num_known := sum(int(is_known.sum()) for is_known, _ in known):

@@ -168,9 +168,8 @@ def test_the_failure_of_all_images_is_said(workspace: Workspace, image_folder: I
 def test_a_part_that_was_not_finished_does_not_count(tmp_path: Path) -> None:
     store = FeatureStore(tmp_path)
     store.add(np.array([9, 4], np.uint64), np.array([[9, 9], [4, 4]], np.float32))
-    (tmp_path / "000001.features.npy").write_bytes(
-        (tmp_path / "000000.features.npy").read_bytes()
-    )  # then it was killed
+    (whole,) = tmp_path.glob("*.features.npy")
+    (tmp_path / "000001-killed.features.npy").write_bytes(whole.read_bytes())
     store = FeatureStore(tmp_path)
     assert store.known().tolist() == [9, 4]
     store.add(np.array([5], np.uint64), np.array([[5, 5]], np.float32))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import shutil
 import subprocess
 import sys
 import threading
@@ -18,18 +19,21 @@ from PIL import Image
 from torch import nn
 
 from core.architectures import OFFLINE
-from core.config import AugmentConfig, PreprocessConfig, TrainConfig
+from core.config import AugmentConfig, PreprocessConfig, TrainConfig, build_config
+from core.data.manifest import content_keys, usable
 from core.errors import DarkroomError
 from core.preprocess import PreprocessSpec, normalise
+from core.training.backbone.feature_store import FeatureStore
 from core.training.backbone.features import head_logits
-from core.training.backbone.kept_features import KeptFeatures, most_likely_kept
+from core.training.backbone.kept_features import KeptFeatures
 from core.training.backbone.read_ahead import ReadAhead
 from core.training.batching.images import Images
-from core.training.early import offline_spec
+from core.training.early import decode_early, most_likely_kept, offline_spec
 from core.training.materials import Material, Places, feature_material, image_material
 from core.training.models import make_spec
 from core.training.watch import Stopped, Watch
-from core.workspace import REPOSITORY
+from core.workspace import REPOSITORY, Workspace
+from tests.conftest import Trained
 
 CPU = torch.device("cpu")
 PLAIN = AugmentConfig()
@@ -111,7 +115,7 @@ def test_features_of_other_weights_or_another_way_of_decoding_are_not_taken(
 ) -> None:
     kept = KeptFeatures(tmp_path, SPEC, "one")
     kept.add(splits[1], np.ones((9, 3), np.float32))
-    assert kept.load(splits[1])[0].all()
+    assert kept.load(splits[1])[0].all() and kept.knows(splits[1]).all() and not kept.knows(splits[2]).any()
     assert not KeptFeatures(tmp_path, SPEC, "other").load(splits[1])[0].any()
     assert not KeptFeatures(tmp_path, replace(SPEC, resize="crop"), "one").load(splits[1])[0].any()
     hashes = splits[1].hashes or []
@@ -197,6 +201,21 @@ def test_what_is_decoded_early_is_what_the_run_asks_for(
 ) -> None:
     preprocess = PreprocessConfig(image_size=48, resize=resize, interpolation=interpolation)
     assert offline_spec(preprocess) == make_spec(preprocess, OFFLINE)
+
+
+def test_nothing_is_decoded_early_whose_features_are_kept(trained: Trained, workspace: Workspace) -> None:
+    shutil.copytree(trained.workspace.datasets, workspace.datasets, dirs_exist_ok=True)
+    run = trained.run
+    config = build_config({"data.dataset": run.config.data.dataset, "preprocess.image_size": 32})
+    manifest, spec = run.manifest(), offline_spec(config.preprocess)
+    early = decode_early(config, manifest)
+    assert early is not None
+    early.close()
+    hashes = usable(manifest)["content_hash"].tolist()
+    FeatureStore(workspace.features / f"{spec.hash}-any", np.float32).add(
+        content_keys(hashes), np.zeros((len(hashes), 2))
+    )
+    assert decode_early(config, manifest) is None
 
 
 def test_early_decoding_needs_no_torch() -> None:

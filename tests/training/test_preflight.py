@@ -19,6 +19,7 @@ from core.errors import InputError
 from core.jobs import StatusWriter
 from core.runs.preflight import Forecast
 from core.training.backbone.features import Engine
+from core.training.backbone.kept_features import KeptFeatures
 from core.training.batching.batches import TensorBatches
 from core.training.loop.engine import Recipe
 from core.training.setup import Setup, set_up
@@ -105,10 +106,15 @@ def test_features_and_head_are_counted_apart(
     setup = _setup(home)
     # A small network in the place of a pretrained one, which no user could choose for this.
     config = setup.config.model_copy(update={"model": setup.config.model.model_copy(update={"tune": "head"})})
-    found = forecast(replace(setup, config=config))
+    setup = replace(setup, config=config)
+    found = forecast(setup)
     assert list(found.phases)[:4] == ["starting", "preparing", "features", "training"]
     assert sum(calls) == 56  # all training images, as they are few; counted up to all 80
     assert found.phases["features"] == pytest.approx(80 / found.images_per_s)
+    kept = KeptFeatures.of(setup.workspace.features, setup.network().backbone, setup.spec, CPU)
+    kept.add(setup.images("train"), np.zeros((56, 128), np.float32))
+    found = forecast(setup)  # a run will find those and compute 24
+    assert found.phases["features"] == pytest.approx(24 / found.images_per_s)
 
 
 def test_a_whole_training_is_the_sum_of_its_steps() -> None:

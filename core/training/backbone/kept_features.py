@@ -7,9 +7,13 @@ import shutil
 from pathlib import Path
 
 import numpy as np
+import torch
+from torch import nn
 
+from core.data.manifest import content_keys
 from core.preprocess import PreprocessSpec
 from core.training.backbone.feature_store import FeatureStore
+from core.training.backbone.onnx_graph import fingerprint
 from core.training.batching.images import Images
 
 MOST_BYTES = 4 * 2**30  # of all features of all backbones: 800,000 images of EfficientNet-Lite0
@@ -24,14 +28,28 @@ class KeptFeatures:
     """
 
     def __init__(self, root: Path, spec: PreprocessSpec, backbone: str) -> None:
-        self._root, self._folder = root, root / f"{spec.hash}-{backbone}"
+        self._root, self._folder = root, root / f"{spec.hash}-{backbone}"  # see `most_likely_kept`
+
+    @classmethod
+    def of(cls, root: Path, backbone: nn.Module, spec: PreprocessSpec, device: torch.device) -> KeptFeatures:
+        """Those of a backbone with its weights as they are."""
+        return cls(root, spec, f"{fingerprint(backbone, spec.size)}-{device.type}")
+
+    def knows(self, images: Images) -> np.ndarray:
+        """Which of the images' features are kept, bool (N,)."""
+        if images.hashes is None or not self._folder.is_dir():
+            return np.zeros(len(images), bool)
+        try:
+            return np.isin(content_keys(images.hashes), FeatureStore(self._folder, np.float32).known())
+        except (OSError, ValueError):
+            return np.zeros(len(images), bool)
 
     def load(self, images: Images) -> tuple[np.ndarray, np.ndarray]:
         """Which of the images' features are kept, bool (N,), and those, float32 (number kept, num_features)."""
         nothing = np.zeros(len(images), bool), np.empty((0, 0), np.float32)
         if images.hashes is None or not self._folder.is_dir():
             return nothing
-        contents, place = np.unique(_keys(images.hashes), return_inverse=True)
+        contents, place = np.unique(content_keys(images.hashes), return_inverse=True)
         try:
             store = FeatureStore(self._folder, np.float32)
             found, features = store.load(contents)
@@ -52,21 +70,7 @@ class KeptFeatures:
                 break
             total -= _size(folder)
             shutil.rmtree(folder, ignore_errors=True)
-        FeatureStore(self._folder, np.float32).add(_keys(images.hashes), features)
-
-
-def most_likely_kept(root: Path, spec: PreprocessSpec, hashes: list[str]) -> bool:
-    """Whether some backbone's features of all these images are kept, asked before the backbone itself is known."""
-    wanted = np.unique(_keys(hashes))
-    try:
-        stores = [FeatureStore(folder, np.float32) for folder in root.glob(f"{spec.hash}-*")]
-        return any(np.isin(wanted, store.known()).all() for store in stores)
-    except (OSError, ValueError):
-        return False
-
-
-def _keys(hashes: list[str]) -> np.ndarray:
-    return np.array([int(text, 16) for text in hashes], np.uint64)
+        FeatureStore(self._folder, np.float32).add(content_keys(images.hashes), features)
 
 
 def _used(folder: Path) -> float:

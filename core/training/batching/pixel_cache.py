@@ -22,6 +22,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from core.data.manifest import content_keys
 from core.files import write_bytes
 from core.preprocess import PreprocessSpec
 from core.training.batching.images import DECODE_THREADS, Images, Progress
@@ -199,7 +200,7 @@ def _keys(images: Images) -> np.ndarray:
     """What each image's content is known by, uint64."""
     if images.hashes is None:
         raise ValueError("the images' content hashes are needed")
-    return np.array([int(text, 16) for text in images.hashes], np.uint64)
+    return content_keys(images.hashes)
 
 
 def _sweep(root: Path) -> None:

@@ -19,6 +19,7 @@ from core.errors import InputError
 from core.jobs import StatusWriter
 from core.runs.lr_search import LrCurve
 from core.training.backbone.features import compute_features, fastest_engine
+from core.training.backbone.kept_features import KeptFeatures
 from core.training.batching.batches import Batches, TensorBatches
 from core.training.distributed import ALONE
 from core.training.loop.engine import Recipe
@@ -142,9 +143,14 @@ def _features(setup: Setup, network: Network, watch: Watch) -> TensorBatches:
     watch.enter("preparing", "Preparing the backbone.")
     engine, _ = fastest_engine(network.backbone, some, setup.device, setup.workspace.backbones, watch.log)
     watch.enter("features", "Computing the features of some training images.")
-    features = compute_features(engine, some, watch.meter(), watch.should_stop)
-    if features is None:
-        raise Stopped
+    is_known, features = KeptFeatures.of(setup.workspace.features, network.backbone, setup.spec, setup.device).load(
+        some
+    )
+    if not is_known.all():
+        computed = compute_features(engine, some, watch.meter(), watch.should_stop)
+        if computed is None:
+            raise Stopped
+        features = computed
     network.head.to(setup.device)
     optim, seed = setup.config.optim, setup.config.runtime.seed
     return TensorBatches(

@@ -12,6 +12,7 @@ import torch
 from torch import nn
 
 from core.training.backbone.features import compute_features, fastest_engine
+from core.training.backbone.kept_features import KeptFeatures
 from core.training.batching.batches import Batches, TensorBatches
 from core.training.batching.images import Images, fits_in_memory
 from core.training.batching.pixel_sources import training_images
@@ -169,12 +170,14 @@ def _on_features(setup: Setup, network: Network, watch: Watch) -> Learning:
 
     compute_features(replace(engine, run=timed), some, watch.meter(), watch.should_stop)
     image_s = (time.monotonic() - began) / len(some)
-    num_computed = sum(counts.values()) + config.augment.views * counts["train"]
+    kept = KeptFeatures.of(setup.workspace.features, network.backbone, setup.spec, setup.device)
+    num_new = sum(int((~kept.knows(setup.images(split))).sum()) for split in counts)
+    num_views = config.augment.views * counts["train"]
     watch.enter("training", "Trying to learn from a few images.")
     network.head.to(setup.device)
     train, val = _noise(setup, network, counts["train"], 0), _noise(setup, network, counts["val"], None)
     fit = _fit(setup, network.head, [None], train, val, watch)
-    phases = {"preparing": preparing_s, "features": image_s * num_computed}
+    phases = {"preparing": preparing_s, "features": image_s * (num_new + num_views)}
     if not fit.paces:
         return Learning(phases, batch_size=fit.batch_size, backbone=graph, refusals=fit.refusals)
     phases["training"] = _training_s(setup, fit.paces, counts["train"], counts["val"])
@@ -186,7 +189,7 @@ def _on_features(setup: Setup, network: Network, watch: Watch) -> Learning:
         batch_size=fit.batch_size,
         accumulate=fit.accumulate,
         checkpoint_bytes=fit.paces[-1].checkpoint_bytes,
-        unseen_bytes=4.0 * network.num_features * max(0, num_computed - HEAD_ROWS),
+        unseen_bytes=4.0 * network.num_features * max(0, sum(counts.values()) + num_views - HEAD_ROWS),
         backbone=graph,
         refusals=fit.refusals,
     )
