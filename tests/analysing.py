@@ -31,7 +31,7 @@ def place_tiny_backbone(ws: Workspace, spec: PreprocessSpec) -> None:
     graph = helper.make_graph(nodes, "means", [images], [features])
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=10)
     (ws.backbones / "tiny.onnx").write_bytes(model.SerializeToString())
-    remember_graph(ws, spec, "tiny.onnx")
+    remember_graph(ws, spec, "tiny.onnx", "ONNX Runtime")
 
 
 def write_made_up_analysis(ws: Workspace, dataset: Dataset, wrong: dict[str, str]) -> Summary:

@@ -10,7 +10,8 @@ import torch
 from torch import nn
 
 from core.config import TrainConfig
-from core.training.backbone.features import BATCH, Engine, compute_features, fastest_engine, view_features
+from core.training.backbone.engines import Engine
+from core.training.backbone.features import BATCH, compute_features, fastest_engine, view_features
 from core.training.backbone.kept_features import KeptFeatures
 from core.training.backbone.read_ahead import ReadAhead
 from core.training.batching.batches import Batches, TensorBatches
@@ -127,8 +128,8 @@ def feature_material(
         engine, graph = fastest_engine(backbone, train, device, places.backbones, watch.log)
         found = []
         for name, images, (is_known, features) in zip(("training", "validation", "test"), todo, known, strict=True):
-            watch.enter("features", f"Computing the features of the {name} images, once.")
             if len(images):
+                watch.enter("features", f"Computing the features of the {name} images, once.")
                 new = compute_features(engine, images, watch.meter(), watch.should_stop, ahead)
                 if new is None:
                     raise Stopped

@@ -15,7 +15,8 @@ from PIL import Image
 from core.config import AugmentConfig
 from core.errors import DarkroomError
 from core.preprocess import PreprocessSpec, normalise
-from core.training.backbone.features import Engine, compute_features
+from core.training.backbone.engines import Engine
+from core.training.backbone.features import compute_features
 from core.training.batching import pixels
 from core.training.batching.loaders import ImageBatches, Images, TensorBatches, fits_in_memory
 from core.training.batching.pixels import MemoryPixels, run_ahead

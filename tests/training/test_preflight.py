@@ -18,7 +18,7 @@ from core.data.splits import divide
 from core.errors import InputError
 from core.jobs import StatusWriter
 from core.runs.preflight import Forecast
-from core.training.backbone.features import Engine
+from core.training.backbone.engines import Engine
 from core.training.backbone.kept_features import KeptFeatures
 from core.training.batching.batches import TensorBatches
 from core.training.loop.engine import Recipe

@@ -6,7 +6,6 @@ import contextlib
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
@@ -14,8 +13,8 @@ import numpy as np
 import torch
 from torch import nn
 
-from core.onnx_runtime import num_cores, open_session
 from core.preprocess import normalise
+from core.training.backbone.engines import RUNTIMES, Engine
 from core.training.backbone.onnx_graph import backbone_graph
 from core.training.backbone.read_ahead import ReadAhead
 from core.training.batching.images import Images
@@ -23,25 +22,7 @@ from core.training.batching.loaders import ImageBatches
 
 BATCH = 16  # measured on two cores: 135 images/s at 16, 127 at 32, 117 at 64
 TOLERANCE = 1e-3
-MOST_AT_ONCE = 4  # calls; each has the activations of a whole batch in memory
 Item, Found = TypeVar("Item"), TypeVar("Found")
-
-
-@dataclass(frozen=True)
-class Engine:
-    """A backbone that runs.
-
-    Attributes:
-        run: float32 (N, 3, H, W) -> float32 (N, num_features).
-        at_once: how many calls keep the processor busy. Two calls of one thread each do a sixth more images on two
-            cores than one call after another of two threads, which wait for one another at every layer.
-    """
-
-    run: Callable[[np.ndarray], np.ndarray]
-    at_once: int = 1
-
-    def __call__(self, inputs: np.ndarray) -> np.ndarray:
-        return self.run(inputs)
 
 
 def fastest_engine(
@@ -52,7 +33,7 @@ def fastest_engine(
     log: Callable[[str], None],
     many: bool = True,
 ) -> tuple[Engine, Path | None]:
-    """ONNX Runtime on a CPU where its features equal torch's within `TOLERANCE` on real images, else torch.
+    """On a CPU the first of `RUNTIMES` whose features equal torch's within `TOLERANCE` on real images, else torch.
 
     Args:
         many: calls come at once, by `compute_features`; else one after another.
@@ -66,26 +47,22 @@ def fastest_engine(
         return reference, None
     few = normalise(np.stack([images.read(index) for index in range(min(4, len(images)))]), images.spec)
     expected = reference(few)
-    problem = ""
-    for by_tracing in (True, False):  # the quick way first: both are compared
-        try:
-            graph = backbone_graph(backbone, images.spec.size, cache, by_tracing)
-            fast = _session_engine(graph, min(num_cores(), MOST_AT_ONCE) if many else 1)
-            gap = float(np.abs(fast(few) - expected).max())
-        except Exception as error:  # exporters and runtimes fail in countless ways; torch itself is always there
-            problem = f"the backbone could not be made ready for ONNX Runtime ({error})"
-            continue
-        if gap <= TOLERANCE:
-            log(f"Features by ONNX Runtime: largest difference from torch {gap:.1e}.")
-            return fast, graph
-        problem = f"ONNX Runtime differs by {gap:.1e}, more than {TOLERANCE:g}"
-    log(f"Features by torch: {problem}.")
+    problems: list[str] = []
+    for by_tracing in (True, False):  # the quick way first: all are compared
+        for runtime, open_graph in RUNTIMES.items():
+            try:
+                graph = backbone_graph(backbone, images.spec.size, cache, by_tracing)
+                fast = open_graph(graph, many)
+                gap = float(np.abs(fast(few) - expected).max())
+            except Exception as error:  # exporters and runtimes fail in countless ways; torch itself is always there
+                problems.append(f"the backbone could not be made ready for {runtime} ({error})")
+                continue
+            if gap <= TOLERANCE:
+                log(f"Features by {runtime}: largest difference from torch {gap:.1e}.")
+                return fast, graph
+            problems.append(f"{runtime} differs by {gap:.1e}, more than {TOLERANCE:g}")
+    log(f"Features by torch: {'; '.join(problems)}.")
     return reference, None
-
-
-def _session_engine(graph: Path, at_once: int) -> Engine:
-    session = open_session(graph, max(1, num_cores() // at_once))
-    return Engine(lambda inputs: session.run(["features"], {"images": inputs})[0], at_once)
 
 
 def torch_engine(backbone: nn.Module, device: torch.device) -> Engine:

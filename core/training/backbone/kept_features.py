@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 from pathlib import Path
@@ -70,7 +71,8 @@ class KeptFeatures:
                 break
             total -= _size(folder)
             shutil.rmtree(folder, ignore_errors=True)
-        FeatureStore(self._folder, np.float32).add(content_keys(images.hashes), features)
+        with contextlib.suppress(OSError):  # the disk is full: a later run computes them once more
+            FeatureStore(self._folder, np.float32).add(content_keys(images.hashes), features)
 
 
 def _used(folder: Path) -> float:

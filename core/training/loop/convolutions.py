@@ -7,7 +7,7 @@ from contextlib import AbstractContextManager
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional
 from torch.overrides import TorchFunctionMode
 
@@ -91,7 +91,7 @@ class _Convolution(torch.autograd.Function):
 
 
 def kernel_gradient(
-    images: Tensor, grad: Tensor, kernel: nn.Parameter | Tensor, stride: tuple[int, int], padding: tuple[int, int]
+    images: Tensor, grad: Tensor, kernel: Tensor, stride: tuple[int, int], padding: tuple[int, int]
 ) -> Tensor:
     """The gradient of a convolution's kernel.
 
