@@ -114,35 +114,12 @@ def feature_material(
         Stopped: asked to.
         DarkroomError: a file can no longer be read.
     """
-    kept = KeptFeatures.of(places.features, backbone, train.spec, device)
-    known = [kept.load(images) for images in (train, val, test)]
-    todo = [images.some(~is_known) for images, (is_known, _) in zip((train, val, test), known, strict=True)]
-    if num_known := sum(int(is_known.sum()) for is_known, _ in known):
-        watch.log(f"Features of {count(num_known, 'image')} are known from an earlier run.")
-    if begun and not begun.reads(todo):
-        begun.close()
-        begun = None
-    # Decoding begins before the backbone is ready: the export keeps one core busy, for seconds.
-    with begun or ReadAhead(todo) as ahead:
-        watch.enter("preparing", "Preparing the backbone.")
-        engine, graph = fastest_engine(backbone, train, device, places.backbones, watch.log)
-        found = []
-        for name, images, (is_known, features) in zip(("training", "validation", "test"), todo, known, strict=True):
-            if len(images):
-                watch.enter("features", f"Computing the features of the {name} images, once.")
-                new = compute_features(engine, images, watch.meter(), watch.should_stop, ahead)
-                if new is None:
-                    raise Stopped
-                kept.add(images, new)
-                features = _put_together(is_known, features, new)
-            found.append(features if len(is_known) else None)
+    engine, graph, found = _features(backbone, [train, val, test], device, places, watch, begun)
     held_out = {
         path: row
-        for images, features in ((val, found[1]), (test, found[2]))
-        if features is not None
+        for images, features in zip((val, test), found[1:], strict=True)
         for path, row in zip(images.paths, features, strict=True)
     }
-    assert found[0] is not None and found[1] is not None  # a division without those is refused before a run starts
     optim, seed = config.optim, config.runtime.seed
     learned = torch.from_numpy(found[0])[:, None]
     targets = None
@@ -169,6 +146,40 @@ def feature_material(
     )
     validation = TensorBatches(torch.from_numpy(found[1]), val.labels, optim.batch_size, device)
     return Material(batches, validation, shown, graph, held_out)
+
+
+def _features(
+    backbone: nn.Module,
+    splits: list[Images],
+    device: torch.device,
+    places: Places,
+    watch: Watch,
+    begun: ReadAhead | None,
+) -> tuple[Engine, Path | None, list[np.ndarray]]:
+    """The engine, its graph, and the features of training, validation and test images, float32 (N, num_features)."""
+    kept = KeptFeatures.of(places.features, backbone, splits[0].spec, device)
+    known = [kept.load(images) for images in splits]
+    todo = [images.some(~is_known) for images, (is_known, _) in zip(splits, known, strict=True)]
+    if num_known := sum(int(is_known.sum()) for is_known, _ in known):
+        watch.log(f"Features of {count(num_known, 'image')} are known from an earlier run.")
+    if begun and not begun.reads(todo):
+        begun.close()
+        begun = None
+    # Decoding begins before the backbone is ready: the export keeps one core busy, for seconds.
+    with begun or ReadAhead(todo) as ahead:
+        watch.enter("preparing", "Preparing the backbone.")
+        engine, graph = fastest_engine(backbone, splits[0], device, places.backbones, watch.log)
+        found = []
+        for name, images, (is_known, features) in zip(("training", "validation", "test"), todo, known, strict=True):
+            if len(images):
+                watch.enter("features", f"Computing the features of the {name} images, once.")
+                new = compute_features(engine, images, watch.meter(), watch.should_stop, ahead)
+                if new is None:
+                    raise Stopped
+                kept.add(images, new)
+                features = _put_together(is_known, features, new)
+            found.append(features)
+    return engine, graph, found
 
 
 def _put_together(is_known: np.ndarray, known: np.ndarray, new: np.ndarray) -> np.ndarray:
