@@ -37,9 +37,8 @@ def test_a_sweep_is_started_watched_and_seen_by_another_visitor(server: Server, 
     workspace = Workspace(server.home)
     sweep: Sweep = open_sweep(workspace, name)
     try:
-        wait_until(lambda: _num_points(visitor) >= 1, "the start in the history", RUN_S)
-        first = _num_points(visitor)
-        wait_until(lambda: _num_points(visitor) > first, "the plot to move by itself", RUN_S)
+        # Nobody touches the page: the start's point and the trial's come by themselves, perhaps both at once.
+        wait_until(lambda: _num_points(visitor) >= 2, "the plot to move by itself", RUN_S)
         visitor.sees("On the test images", within_s=RUN_S)
         another = visit(server)
         another.open("sweeps", sweep=name)
