@@ -253,9 +253,15 @@ class Visitor:
         self.tab.get_by_role("button", name=button, exact=True).click()
 
     def pick(self, radio: str) -> None:
-        """Press one segment of a segmented control and wait until what it shows is drawn."""
-        with self.redrawn():
-            self.tab.get_by_role("radio", name=radio, exact=True).click()
+        """Press one segment of a segmented control and wait until what it shows is drawn; again where it was lost."""
+        segment = self.tab.get_by_role("radio", name=radio, exact=True)
+        for _ in range(PICKS):
+            with contextlib.suppress(PlaywrightTimeout), self.redrawn():
+                segment.click()
+            self.rests()
+            if segment.is_checked():
+                return
+        raise AssertionError(f"{radio} cannot be picked")
 
     def choose(self, label: str, option: str) -> None:
         """Pick from a select box what is not picked there yet, and wait until what that changes is drawn.
