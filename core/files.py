@@ -147,3 +147,11 @@ def tail_text(path: Path, num_bytes: int = 6000) -> str:
 def slug(text: str) -> str:
     """A short name safe in a path and a URL: lower-case letters, digits and dashes, at most 40 characters."""
     return re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")[:40].strip("-") or "unnamed"
+
+
+def last_used(path: Path) -> float:
+    """When a file or folder of a cache was last changed or touched, seconds since 1970; 0 where it is gone."""
+    try:
+        return path.stat().st_mtime
+    except OSError:
+        return 0.0

@@ -35,7 +35,7 @@ def counted(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 
 
 def _gradients(shape: Shape, has_bias: bool, ours: bool) -> tuple[list[Tensor], Tensor]:
-    """Of images, kernel and bias, in float64's place the sums that float32 gives; and the output."""
+    """Those of images, kernel and bias, and the output."""
     count, channels, side, num_out, kernel, stride, padding = shape
     torch.manual_seed(1)
     layer = nn.Conv2d(channels, num_out, kernel, stride, padding, bias=has_bias).to(memory_format=torch.channels_last)

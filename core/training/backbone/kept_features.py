@@ -12,6 +12,7 @@ import torch
 from torch import nn
 
 from core.data.manifest import content_keys
+from core.files import last_used
 from core.preprocess import PreprocessSpec
 from core.training.backbone.feature_store import FeatureStore
 from core.training.backbone.onnx_graph import fingerprint
@@ -64,7 +65,7 @@ class KeptFeatures:
         """Keep the features of these images, float32 (N, num_features); those used longest ago make room."""
         if images.hashes is None or not len(images) or features.nbytes > MOST_BYTES:
             return
-        folders = sorted((folder for folder in self._root.glob("*") if folder != self._folder), key=_used)
+        folders = sorted((folder for folder in self._root.glob("*") if folder != self._folder), key=last_used)
         total = features.nbytes + sum(map(_size, [*folders, self._folder]))
         for folder in [*folders, self._folder]:
             if total <= MOST_BYTES:
@@ -73,13 +74,6 @@ class KeptFeatures:
             shutil.rmtree(folder, ignore_errors=True)
         with contextlib.suppress(OSError):  # the disk is full: a later run computes them once more
             FeatureStore(self._folder, np.float32).add(content_keys(images.hashes), features)
-
-
-def _used(folder: Path) -> float:
-    try:
-        return folder.stat().st_mtime
-    except OSError:
-        return 0.0
 
 
 def _size(folder: Path) -> int:

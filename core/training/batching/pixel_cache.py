@@ -23,7 +23,7 @@ import torch
 from torch import Tensor
 
 from core.data.manifest import content_keys
-from core.files import write_bytes
+from core.files import last_used, write_bytes
 from core.preprocess import PreprocessSpec
 from core.training.batching.images import DECODE_THREADS, Images, Progress
 from core.training.batching.pixels import FilePixels, run_ahead
@@ -146,7 +146,7 @@ class PixelStore:
         """For how many of `count` more images there is room, once parts that nobody here wants are gone."""
         each = int(np.prod(self._shape))
         needed = count * each
-        parts = sorted((path for path in self._root.glob(f"*/*{_PIXELS}")), key=_used)
+        parts = sorted((path for path in self._root.glob(f"*/*{_PIXELS}")), key=last_used)
         total = sum(_size(path) for path in parts)
         spared = {path for path, keys in self._parts() if np.isin(keys, wanted).any()}
         for path in parts:
@@ -214,13 +214,6 @@ def _sweep(root: Path) -> None:
                 path.unlink()
         except OSError:
             continue
-
-
-def _used(path: Path) -> float:
-    try:
-        return path.stat().st_mtime
-    except OSError:
-        return 0.0
 
 
 def _size(path: Path) -> int:
