@@ -10,10 +10,12 @@ from __future__ import annotations
 import sys
 
 if __name__ == "__main__":
-    from core.data.reading_processes import read_ahead
     from core.data.unchanged import answer_at_once
 
     answer_at_once(sys.argv[1:])
+
+    from core.data.reading_processes import read_ahead
+
     read_ahead(sys.argv[1:])
 
 import argparse

@@ -15,7 +15,7 @@ from core.data.quality import LOW_BITS
 # coloured anew in up to 56; two photographs in 80 or more, the same digit written twice in 30.
 LEAST_ALLOWED, MOST_ALLOWED = 20, 56
 ALL_PAIRS_UP_TO = 30_000  # images; beyond, neighbours in sorted orders are compared instead of all pairs
-_COMPARED_AT_ONCE = 4_000_000  # pairs: some tens of MB
+_COMPARED_AT_ONCE = 250_000  # pairs: 2 MB, which stay in the processor's cache
 _MANY = 200_000  # pairs found at once from which those that change nothing are passed over
 _ORDERS = 24
 _NEIGHBOURS = 6
@@ -103,7 +103,7 @@ def allowed_distance(words: np.ndarray) -> int:
     one = random.integers(0, len(words), _SAMPLE)
     other = (one + random.integers(1, len(words), _SAMPLE)) % len(words)
     share = 0.1 if len(words) < _SMALL else 0.01  # in a set of 50 pairs of copies, one random pair in 99 is copies
-    median, percentile = np.quantile(np.bitwise_count(words[one] ^ words[other]).sum(axis=1), (0.5, share))
+    median, percentile = np.quantile(_distances(words, one, other), (0.5, share))
     normal = NormalDist()
     deviation = (median - percentile) / -normal.inv_cdf(share)
     by_chance = median + deviation * normal.inv_cdf(_CHANCE / len(words))
@@ -113,6 +113,14 @@ def allowed_distance(words: np.ndarray) -> int:
 def hash_words(hashes: pd.Series) -> np.ndarray:
     """Hashes of 64 hexadecimal digits as numbers: uint64, (images, 4)."""
     return np.frombuffer(bytes.fromhex("".join(hashes.tolist())), "<u8").reshape(-1, 4)
+
+
+def _distances(words: np.ndarray, first: np.ndarray, second: np.ndarray) -> np.ndarray:
+    """In how many bits the hashes of pairs of rows differ: int32; word by word, which is three times as fast."""
+    distance = np.zeros(len(first), np.int32)
+    for word in words.T:
+        distance += np.bitwise_count(word[first] ^ word[second])
+    return distance
 
 
 class _Search:
@@ -132,9 +140,7 @@ class _Search:
             news = self.leader[first] != self.leader[second]
             news |= (self.nearest[first] == _NONE) | (self.nearest[second] == _NONE)
             first, second = first[news], second[news]
-        distance = np.zeros(len(first), np.int32)
-        for word in range(self.words.shape[1]):
-            distance += np.bitwise_count(self.words[first, word] ^ self.words[second, word])
+        distance = _distances(self.words, first, second)
         near = distance <= self.allowed
         first, second, distance = first[near], second[near], distance[near]
         alike = self._agree(first, second)

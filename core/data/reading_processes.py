@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import os
 import signal
-import subprocess
 import sys
 import time
 from collections import deque
@@ -87,6 +86,8 @@ def num_readers() -> int:
 
 def start_reader(root: Path, thumbnails: Path | None) -> Reader:
     """A new process."""
+    import subprocess  # not needed where processes are forked
+
     serves = _served(root, thumbnails)
     process = subprocess.Popen(
         [sys.executable, "-W", "ignore", "-m", "core.data.probe", *serves],

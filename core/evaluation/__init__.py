@@ -12,7 +12,7 @@ beside what no skill would get, `roc` one class against the rest. `report` puts 
 answer? `unknown`: is an image like those it knows, tried on `strangers` of another dataset.
 
 **4. Where it breaks.** `slices` are parts of the test images; `robustness` spoils them by `corruptions`. `saliency`
-maps where the network looks (a transformer by its `attention` too), `saliency_checks` judges the maps, `saliency_job`
+maps where the network looks (a transformer by `windows`), `saliency_checks` judges the maps, `saliency_job`
 makes them and `explained` reads them back. What takes long is one of the `side_jobs`. `explainer` makes the map of one
 image that somebody brings, by its `explainer_helper`.
 

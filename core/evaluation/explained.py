@@ -25,6 +25,7 @@ PICTURES = "saliency"  # in the run's folder
 SIZES = (12, 24, 48)  # images on offer
 MIXED, WRONG, ANY = "Mistakes and others", "Mistakes", "Any"
 WHICH = (MIXED, WRONG, ANY)
+WINDOWS = "hiding and showing windows"  # how `way` begins for networks whose layers say too little of places
 _SMALLEST = 128  # pixels a side of a picture; smaller images are enlarged without smoothing
 _STRONGEST = 0.75  # opacity where a map is 1
 # From weak to strong: dark blue, purple, orange, pale yellow; told apart by brightness alone.
@@ -81,9 +82,10 @@ class Explanation:
 
 
 def read_explanation(run: Run) -> Explanation | None:
-    """What the last job found; None where there is nothing, or the run has another model since."""
+    """What the last job found; None where there is nothing, or the run has another model or Darkroom other checks."""
     kept = SALIENCY.answer(run)
-    if kept is None:
+    asked = {field.name for field in fields(Scores)}
+    if kept is None or any(set(raw["scores"]) != asked for raw in kept["images"]):
         return None
     images = [Explained(**{**raw, "scores": Scores(**raw["scores"])}) for raw in kept["images"]]
     known = {field.name for field in fields(Explanation)} - {"images"}

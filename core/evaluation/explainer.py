@@ -65,7 +65,7 @@ def explain_image(run: Run, data: bytes, label: str | None = None, timeout_s: fl
 
     Raises:
         ImageReadError: the bytes are not a whole image.
-        InputError: the model does not know the class, or its network knows no places.
+        InputError: the model does not know the class.
         DarkroomError: there is no model, or no answer in time.
     """
     asked = explain_later(run, data, label)

@@ -39,17 +39,14 @@ class Explainer:
     """A run's model, ready to make maps."""
 
     def __init__(self, run: Run) -> None:
-        """Raises `InputError` where no layer of the network knows places, `DarkroomError` where there is no model."""
+        """Raises `DarkroomError` where there is no model."""
         bundle = read_bundle(run.bundle)
         self.stamp = model_stamp(run)
         self._run = run
         self._classifier: Classifier = open_classifier(run.bundle, "onnx" if bundle.onnx else "torch")
         self._network = load_network(bundle)
         noise = np.random.default_rng(0).integers(0, 256, (2, bundle.spec.size, bundle.spec.size, 3), np.uint8)
-        layers = saliency.spatial_layers(self._network, self._inputs(noise))
-        if not layers:
-            raise InputError("No layer of this network knows where in the image something is, so there are no maps.")
-        self._way = self._best(layers)
+        self._way = self._best(saliency.spatial_layers(self._network, self._inputs(noise)))
 
     def explain(self, data: bytes, label: str | None) -> ExplainedImage:
         """Raises as `core.evaluation.explainer.explain_image`."""

@@ -4,16 +4,15 @@ The map is HiResCAM (Draelos and Carin 2020): gradient times activation at a lay
 channels, its positive part. Where that layer is followed by a mean over places and one linear layer, it is the same as
 Grad-CAM (Selvaraju et al. 2017); elsewhere it keeps what Grad-CAM's averaged gradients blur. Which layer that is nobody
 has to say: `spatial_layers` finds those on offer, and `core.evaluation.saliency_checks` tells which explains best.
+Networks with attention, and those without such a layer, have maps by `core.evaluation.windows`.
 
 Neither captum nor grad-cam is used: both want the layer named by hand for each architecture, which is the difficult
-part, and bring matplotlib, the second also OpenCV, for the thirty lines that remain. Of transformers there is a map by
-`core.evaluation.attention` too.
+part, and bring matplotlib, the second also OpenCV, for the thirty lines that remain.
 """
 
 from __future__ import annotations
 
 import copy
-import math
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -22,13 +21,13 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from core.evaluation.attention import MOST_EXTRA_TOKENS, attention_maps, attention_side
+from core.evaluation.explained import WINDOWS
+from core.evaluation.windows import SIDE, window_maps
 
 FEWEST_PLACES = 4  # places a side: a coarser map says no more than "in this quarter"
 MOST_LAYERS = 4
-_INSIDEATTENTION = ("attn", "attention")  # what is square there is tokens by tokens, not places
 _NOTHING = 1e-12
-ATTENTION = "attention of all blocks"  # in place of a layer's name; no module's name has a space
+_HEADS = ("num_heads", "n_heads")  # what torch's, torchvision's and timm's modules call them
 
 
 @dataclass(frozen=True)
@@ -46,31 +45,31 @@ class Layer:
     call: int = 0
 
 
+BY_WINDOWS = Layer(WINDOWS, SIDE)  # in place of a layer; no module's name has a space
+
+
 def spatial_layers(network: nn.Module, images_NCHW: Tensor) -> list[Layer]:
-    """Layers to make maps from: a transformer's attention, then at most `MOST_LAYERS`, the last in the network first.
+    """Layers to make maps from, at most `MOST_LAYERS`, the coarsest first; or `BY_WINDOWS` alone.
 
     Of each resolution the last layer that the answer depends on at every place; of a network that has one resolution
-    throughout, as transformers do, also layers before it. A transformer that answers from its class token alone
-    depends on no place of its last block's output: the layer that this token still reads from is taken.
+    throughout also layers before it.
 
     Args:
         images_NCHW: two or more images as the network is given them; others of the same size have the same layers.
-
-    Returns:
-        Empty where no layer knows places.
     """
+    if any(hasattr(module, name) for module in network.modules() for name in _HEADS):
+        return [BY_WINDOWS]
     found = _captured(network, images_NCHW, None)
-    usable = [layer for layer, values, slopes in found if _depends_on_places(_by_place(values, layer), slopes, layer)]
+    usable = [layer for layer, values, slopes in found if _depends_on_places(_by_place(values), slopes)]
     last_of: dict[int, Layer] = {layer.side: layer for layer in usable if layer.side >= FEWEST_PLACES}
     if not last_of:
-        return usable[-1:]
+        return usable[-1:] or [BY_WINDOWS]
     chosen = sorted(last_of.values(), key=lambda layer: layer.side)[: MOST_LAYERS - 1]
     if len(last_of) == 1:
         same = [layer for layer in usable if layer.side == chosen[0].side]
         depths = (len(same) - 1, round(0.9 * (len(same) - 1)), round(0.75 * (len(same) - 1)), len(same) // 2)
         chosen = [same[place] for place in dict.fromkeys(depths)]
-    side = attention_side(network, images_NCHW)
-    return ([Layer(ATTENTION, side)] if side >= FEWEST_PLACES else []) + chosen[:MOST_LAYERS]
+    return chosen[:MOST_LAYERS]
 
 
 def maps(network: nn.Module, images_NCHW: Tensor, classes: Sequence[int], layers: Sequence[Layer]) -> list[np.ndarray]:
@@ -83,13 +82,10 @@ def maps(network: nn.Module, images_NCHW: Tensor, classes: Sequence[int], layers
         classes: index of the class whose logit is explained, one an image.
     """
     targets = torch.as_tensor(list(classes), device=images_NCHW.device)
-    found: dict[Layer, np.ndarray] = {}
-    if real := [layer for layer in layers if layer.name != ATTENTION]:
-        captured = {(one.name, one.call): rest for one, *rest in _captured(network, images_NCHW, targets, real)}
-        found |= {layer: _map(*captured[layer.name, layer.call], layer) for layer in real}
-    for layer in set(layers) - set(real):
-        found[layer] = attention_maps(network, images_NCHW, targets, layer.side)
-    return [found[layer] for layer in layers]
+    if list(layers) == [BY_WINDOWS]:
+        return [window_maps(network, images_NCHW, targets)]
+    captured = {(one.name, one.call): rest for one, *rest in _captured(network, images_NCHW, targets, layers)}
+    return [_map(*captured[layer.name, layer.call]) for layer in layers]
 
 
 def combined(several: Sequence[np.ndarray]) -> np.ndarray:
@@ -162,11 +158,11 @@ def _captured(
 
     with ExitStack() as hooks, torch.enable_grad():
         for name, module in network.named_modules():
-            if name and not _is_inside_attention(name) and (wanted is None or name in wanted):
+            if name and (wanted is None or name in wanted):
                 hooks.callback(module.register_forward_hook(keep(name)).remove)
         logits = network(images_NCHW.detach().requires_grad_())
         explained = logits.max(dim=1).values if targets is None else logits.gather(1, targets[:, None])
-        slopes = torch.autograd.grad(explained.sum(), [values for _, values in held], allow_unused=True)
+        slopes = torch.autograd.grad(explained.sum(), [values for _, values in held], allow_unused=True) if held else ()
     return [
         (layer, values.detach(), slope)
         for (layer, values), slope in zip(held, slopes, strict=True)
@@ -175,31 +171,24 @@ def _captured(
 
 
 def _side(output: Tensor, num_images: int) -> int:
-    """Places along a side of (N, C, H, W), (N, H, W, C) or tokens (N, T, C); 0 where it knows no places."""
+    """Places along a side of (N, C, H, W) or (N, H, W, C); 0 where it knows no places."""
     shape = output.shape
-    if len(shape) < 3 or shape[0] != num_images:
-        return 0
-    if len(shape) == 3:
-        side = math.isqrt(shape[1])
-        return side if shape[1] - side * side <= MOST_EXTRA_TOKENS and side > 1 else 0
-    if len(shape) == 4 and (shape[2] == shape[3] or shape[1] == shape[2]):
+    if len(shape) == 4 and shape[0] == num_images and (shape[2] == shape[3] or shape[1] == shape[2]):
         return shape[2] if shape[2] > 1 else 0
     return 0
 
 
-def _by_place(values: Tensor, layer: Layer) -> Tensor:
+def _by_place(values: Tensor) -> Tensor:
     """(N, side, side, channels)."""
-    if values.ndim == 3:
-        return values[:, -(layer.side**2) :].unflatten(1, (layer.side, layer.side))  # other tokens come first
     return values.permute(0, 2, 3, 1) if values.shape[2] == values.shape[3] else values
 
 
-def _depends_on_places(values: Tensor, slopes: Tensor, layer: Layer) -> bool:
-    return bool((_by_place(slopes, layer).abs().amax(dim=3) > _NOTHING).any()) and values.shape[3] > 1
+def _depends_on_places(values: Tensor, slopes: Tensor) -> bool:
+    return bool((_by_place(slopes).abs().amax(dim=3) > _NOTHING).any()) and values.shape[3] > 1
 
 
-def _map(values: Tensor, slopes: Tensor, layer: Layer) -> np.ndarray:
-    found = (_by_place(values, layer) * _by_place(slopes, layer)).sum(dim=3).clamp(min=0)
+def _map(values: Tensor, slopes: Tensor) -> np.ndarray:
+    found = (_by_place(values) * _by_place(slopes)).sum(dim=3).clamp(min=0)
     return (found / found.amax(dim=(1, 2), keepdim=True).clamp(min=_NOTHING)).float().cpu().numpy()
 
 
@@ -208,7 +197,3 @@ def _resized(maps_NHW: np.ndarray, side: int) -> np.ndarray:
         return maps_NHW
     enlarged = nn.functional.interpolate(torch.from_numpy(maps_NHW)[:, None], size=(side, side), mode="bilinear")
     return enlarged[:, 0].numpy()
-
-
-def _is_inside_attention(name: str) -> bool:
-    return any(part in _INSIDEATTENTION for part in name.split("."))

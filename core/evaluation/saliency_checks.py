@@ -1,13 +1,15 @@
-"""Whether maps of where a network looks can be believed: three checks, and the verdict in words.
+"""Whether maps of where a network looks can be believed: four checks, and the verdict in words.
 
 1. Hiding and showing. The answer must fall when the places a map marks are hidden first (deletion), and come when they
    are shown first (insertion), sooner than with the same map moved elsewhere. Curves and their areas: Petsiuk et al.,
    "RISE: Randomized Input Sampling for Explanation" (2018).
-2. Forgetting. A network whose weights were shuffled must give another map, or maps show the images and not what was
+2. Measure. With what a map marks hidden, and as little around it, the answer must be gone for the most part; and the
+   strongest of it must not be enough by themselves, or the rest of the map lies where nothing is decided.
+3. Forgetting. A network whose weights were shuffled must give another map, or maps show the images and not what was
    learned: Adebayo et al., "Sanity Checks for Saliency Maps" (2018).
-3. Knowing. Where the model's answers are no better than always the same one, there is nothing to explain.
+4. Knowing. Where the model's answers are no better than always the same one, there is nothing to explain.
 
-The first is asked of every map, the others of all maps of a run together.
+The first two are asked of every map, the others of all maps of a run together.
 """
 
 from __future__ import annotations
@@ -24,6 +26,10 @@ from core.wording import count, percent, significant
 SHARES = (0.02, 0.05, 0.1, 0.2, 0.35, 0.5, 0.7)  # of the image, hidden or shown; and none and all of it
 MOVED = 6  # times the map is moved elsewhere, to compare with
 MIN_GAIN = 0.05  # of probability, over the curves: what moves the answer less explains little
+MARKED, AROUND = 0.9, 1.5  # the share of a map's mass that is "what it marks", and that area with what is around it
+MIN_MARKED = 0.5  # of the way from the whole image to a hidden one, with that area hidden
+MOVED_BY = 0.9  # of that way: then the answer has moved
+MIN_NEEDED = 0.7  # of a map's mass must be hidden and shown until it has
 MAX_LIKENESS = 0.6  # rank correlation with the maps of shuffled weights
 BLUR = 0.1  # of the side: the radius of a blur in which no shape is left
 FEWEST = 5  # maps from which a verdict on all of them is given
@@ -34,7 +40,7 @@ Probabilities = Callable[[np.ndarray], np.ndarray]  # uint8 (N, size, size, 3) -
 
 @dataclass(frozen=True)
 class Scores:
-    """How the map of one image did; all but `gain` and `likeness` are probabilities of the explained class, 0..1.
+    """How the map of one image did; the first five are probabilities of the explained class, 0..1.
 
     Attributes:
         whole, hidden: with the image as it is, and with all of it hidden.
@@ -42,6 +48,8 @@ class Scores:
             Low and high are good.
         chance: insertion - deletion of the map moved elsewhere, on average.
         beats: share of those moved maps that it does better than.
+        marked: how far the answer has gone from `whole` to `hidden`, 0..1, where what the map marks is hidden.
+        needed: share of the map's mass, the strongest first, at which hiding and showing have both moved the answer.
         likeness: rank correlation with the map of shuffled weights, -1..1.
     """
 
@@ -51,6 +59,8 @@ class Scores:
     insertion: float
     chance: float
     beats: float
+    marked: float
+    needed: float
     likeness: float
 
     @property
@@ -61,7 +71,7 @@ class Scores:
     def fault(self) -> str:
         """Why this map cannot be believed, as a sentence; empty where it passed."""
         if self.gain >= MIN_GAIN and self.beats == 1:
-            return ""
+            return self._wrong_measure()
         if abs(self.whole - self.hidden) < 2 * MIN_GAIN:
             return (
                 f"With the whole image hidden the answer is the same, {percent(self.hidden)} after "
@@ -71,6 +81,19 @@ class Scores:
             f"Hiding and showing what it marks moves the answer by {_points(self.insertion - self.deletion)}, and by "
             f"{_points(self.chance)} with the map moved elsewhere: it does not mark what decides."
         )
+
+    def _wrong_measure(self) -> str:
+        if self.marked < MIN_MARKED:
+            return (
+                f"With what it marks hidden, and half as much around it, the answer goes {percent(self.marked)} of the "
+                "way it goes with the whole image hidden: the rest is decided elsewhere."
+            )
+        if self.needed < MIN_NEEDED:
+            return (
+                f"{percent(self.needed)} of what it marks moves the answer as far as the whole image does: the rest of "
+                "it lies where nothing is decided."
+            )
+        return ""
 
 
 def score(
@@ -104,6 +127,7 @@ def score(
     deletion = [_area(whole, curve[:, 0], hidden) for curve in curves]
     insertion = [_area(hidden, curve[:, 1], whole) for curve in curves]
     better = np.subtract(insertion, deletion)
+    marked, needed = _measure(enlarge(saliency, len(pixels_HWC)), whole, hidden, curves[0])
     return Scores(
         whole,
         hidden,
@@ -111,6 +135,8 @@ def score(
         insertion[0],
         float(better[1:].mean()),
         float((better[0] > better[1:]).mean()),
+        marked,
+        needed,
         0.0,
     )
 
@@ -212,6 +238,27 @@ def _order(saliency: np.ndarray, size: int) -> np.ndarray:
 def _of_class(probabilities: Probabilities, images_NHWC: np.ndarray, explained: int) -> np.ndarray:
     parts = [probabilities(images_NHWC[start : start + BATCH]) for start in range(0, len(images_NHWC), BATCH)]
     return np.concatenate(parts)[:, explained]
+
+
+def _measure(saliency: np.ndarray, whole: float, hidden: float, curve: np.ndarray) -> tuple[float, float]:
+    """`Scores.marked` and `Scores.needed`: (SHARES, 2) answers with the strongest places hidden, and shown alone."""
+    if whole <= hidden or not saliency.any():
+        return 0.0, 0.0
+    shares = np.array([0.0, *SHARES, 1.0])
+    strongest = np.sort(saliency, axis=None)[::-1].cumsum()
+    area, mass = np.linspace(0, 1, strongest.size + 1), np.append(0, strongest / strongest[-1])
+    gone = (whole - np.array([whole, *curve[:, 0], hidden])) / (whole - hidden)
+    come = (np.array([hidden, *curve[:, 1], whole]) - hidden) / (whole - hidden)
+    marked = np.interp(AROUND * np.interp(MARKED, mass, area), shares, gone)
+    moved = max(_first_at(shares, gone), _first_at(shares, come))
+    return float(np.clip(marked, 0, 1)), float(np.interp(moved, area, mass))
+
+
+def _first_at(shares: np.ndarray, way: np.ndarray) -> float:
+    """The share at which a curve from 0 to 1 first reaches `MOVED_BY`."""
+    place = int(np.argmax(way >= MOVED_BY))
+    step = (MOVED_BY - way[place - 1]) / (way[place] - way[place - 1])
+    return float(shares[place - 1] + step * (shares[place] - shares[place - 1]))
 
 
 def _area(first: float, curve: np.ndarray, last: float) -> float:

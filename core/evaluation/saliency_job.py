@@ -43,7 +43,7 @@ from core.wording import count
 
 CHOOSING = 6  # validation images by which the best layers are chosen
 MOVED_TO_CHOOSE = 2  # times a map is moved elsewhere while choosing
-SHUFFLINGS = 3  # networks that have forgotten
+SHUFFLINGS = 3  # networks that have forgotten; one where each map of theirs takes hundreds of passes
 BATCH = 8  # images whose layers are held in memory at once
 _MADE = "pictures"
 
@@ -76,13 +76,8 @@ def explain(
     Args:
         network: the weights of the classifier, in evaluation mode.
         on_progress: called with images done and images in all; may raise to end it.
-
-    Raises:
-        InputError: no layer of the network knows places.
     """
     layers = saliency.spatial_layers(network, _inputs(classifier, choosing.pixels_NHWC[:2]))
-    if not layers:
-        raise InputError("No layer of this network knows where in the image something is, so there are no maps.")
     ways = saliency.ways_of(layers)
     total = len(choosing.rows) + len(wanted.rows)
     gains = np.zeros(len(ways))
@@ -94,8 +89,8 @@ def explain(
             ).gain
         on_progress(place + 1, total)
     best = ways[int(gains.argmax())]
-    seen = _inputs(classifier, choosing.pixels_NHWC)
-    forgotten = [saliency.randomised(network, seen, seed + number) for number in range(SHUFFLINGS)]
+    seen, shufflings = _inputs(classifier, choosing.pixels_NHWC), 1 if best == [saliency.BY_WINDOWS] else SHUFFLINGS
+    forgotten = [saliency.randomised(network, seen, seed + number) for number in range(shufflings)]
     mine = saliency.of_way(_maps(classifier, network, wanted, best), best, best)
     theirs = [saliency.of_way(_maps(classifier, other, wanted, best), best, best) for other in forgotten]
     results = []

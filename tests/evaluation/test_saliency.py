@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from core.config import ModelConfig
 from core.evaluation.explained import picture
-from core.evaluation.saliency import ATTENTION, Layer, combined, maps, randomised, spatial_layers
+from core.evaluation.saliency import BY_WINDOWS, Layer, combined, maps, randomised, spatial_layers
 from core.evaluation.saliency_checks import Scores, common_fault, likeness, mass_within, mean_gain, score
 from core.evaluation.saliency_job import Subject, explain
 from core.inference.bundle import write_bundle
@@ -135,7 +135,7 @@ def test_the_same_network_with_shuffled_weights_marks_other_places(learned: Look
 
 
 def test_a_map_that_shows_the_image_whatever_was_learned_is_refused(learned: Looked) -> None:
-    same = [Scores(1, 0, 0.1, 0.9, 0.0, 1.0, likeness=0.97) for _ in range(8)]
+    same = [Scores(1, 0, 0.1, 0.9, 0.0, 1.0, 1.0, 1.0, likeness=0.97) for _ in range(8)]
     assert [one.fault() for one in same] == [""] * 8
     assert "they show the images, not what was learned" in common_fault(same, 0.9, 0.5)
 
@@ -163,35 +163,26 @@ def test_the_map_is_worked_out_by_hand() -> None:
     assert other[0, 3, 3] == 1 and other.sum() == 1
 
 
-@pytest.mark.parametrize("pool", ["token", "avg"])
-def test_a_transformer_is_read_where_its_answer_still_depends_on_places(pool: str) -> None:
-    from timm.models.vision_transformer import VisionTransformer
-
-    torch.manual_seed(0)
-    network = VisionTransformer(
-        img_size=32, patch_size=4, num_classes=2, depth=2, embed_dim=24, num_heads=2, global_pool=pool
-    ).eval()
-    images = torch.randn(2, 3, 32, 32)
-    layers = spatial_layers(network, images)
-    assert layers and all(layer.side == 8 for layer in layers)
-    assert layers[0].name == ATTENTION
-    if pool == "token":  # of the last block's output only the class token is used
-        assert layers[1].name == "blocks.1.norm1"
-    for found in maps(network, images, [0, 1], layers):
-        assert found.shape == (2, 8, 8) and found.min() >= 0 and found.max() == pytest.approx(1)
-
-
-@pytest.mark.parametrize("name", ["resnet18", "swin_t", "mobilenet_v3_small", "vit_b_32", "squeezenet1_1"])
-def test_layers_of_torchvisions_networks_are_found(name: str) -> None:
+def of_torchvision(name: str) -> nn.Module:
     config = ModelConfig.model_construct(
         architecture=name, weights="random", init="kaiming", tune="all", dropout=0.0, head_units=0
     )
-    network = build_network(config, 2, 128).eval()
+    return build_network(config, 2, 128).eval()
+
+
+@pytest.mark.parametrize("name", ["resnet18", "mobilenet_v3_small", "squeezenet1_1"])
+def test_layers_of_torchvisions_networks_are_found(name: str) -> None:
+    network = of_torchvision(name)
     layers = spatial_layers(network, torch.randn(2, 3, 128, 128))
-    assert layers and all(layer.side >= 4 for layer in layers)
+    assert layers and all(layer.side >= 4 for layer in layers) and BY_WINDOWS not in layers
     assert [one.shape[1] for one in maps(network, torch.randn(2, 3, 128, 128), [0, 1], layers)] == [
         layer.side for layer in layers
     ]
+
+
+@pytest.mark.parametrize("name", ["swin_t", "vit_b_32"])
+def test_torchvisions_transformers_are_asked_by_windows(name: str) -> None:
+    assert spatial_layers(of_torchvision(name), torch.randn(2, 3, 128, 128)) == [BY_WINDOWS]
 
 
 def test_agreement_of_two_layers_is_their_product() -> None:
@@ -224,13 +215,30 @@ def brightness_of(top: int, left: int) -> Callable[[np.ndarray], np.ndarray]:
 def test_the_scores_of_a_right_and_of_a_wrong_map() -> None:
     image = np.zeros((32, 32, 3), np.uint8)
     image[8:16, 8:16] = 255
-    right, wrong = np.zeros((4, 4), np.float32), np.zeros((4, 4), np.float32)
-    right[1, 1], wrong[3, 3] = 1, 1
+    right, wrong = np.zeros((8, 8), np.float32), np.zeros((8, 8), np.float32)
+    right[2:4, 2:4], wrong[6:, 6:] = 1, 1
     good = score(brightness_of(8, 8), image, 1, right, np.random.default_rng(0))
     bad = score(brightness_of(8, 8), image, 1, wrong, np.random.default_rng(0))
     assert good.whole == 1 and good.hidden < 0.1
     assert good.insertion > 0.9 and good.deletion < 0.2 and good.beats == 1 and not good.fault()
     assert bad.gain < good.gain - 0.5 and "does not mark what decides" in bad.fault()
+
+
+def test_a_map_must_have_the_measure_of_what_decides() -> None:
+    """What decides are the four middle places of 8 x 8; a wider map is refused, and one that leaves half of it out."""
+    image = np.zeros((32, 32, 3), np.uint8)
+    image[8:16, 8:16] = 255
+
+    def judged(found: np.ndarray) -> Scores:
+        return score(brightness_of(8, 8), image, 1, found.astype(np.float32), np.random.default_rng(0))
+
+    square, corner, around = np.zeros((3, 8, 8))
+    square[2:4, 2:4] = corner[2, 2] = around[2:4, 2:4] = 1
+    around[0:6, 0:6] += 0.3
+    right, narrow, wide = judged(square), judged(corner), judged(around / 1.3)
+    assert right.marked > 0.9 and right.needed > 0.7 and not right.fault()
+    assert narrow.marked < 0.5 and "the rest is decided elsewhere" in narrow.fault()
+    assert wide.needed < 0.7 and "lies where nothing is decided" in wide.fault()
 
 
 def test_an_answer_that_hiding_does_not_move_is_said_so() -> None:
@@ -249,7 +257,7 @@ def test_likeness_is_spearmans() -> None:
 
 
 def test_too_few_maps_give_no_verdict_on_all_and_bad_ones_do() -> None:
-    bad = Scores(0.9, 0.5, 0.5, 0.5, 0.0, 0.5, 0.0)
+    bad = Scores(0.9, 0.5, 0.5, 0.5, 0.0, 0.5, 0.0, 0.0, 0.0)
     assert common_fault([bad] * 4, 0.9, 0.5) == ""
     assert "no better than when moved elsewhere" in common_fault([bad] * 5, 0.9, 0.5)
     assert mean_gain([bad, bad])[0] == 0

@@ -8,8 +8,17 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
-from core.evaluation.explained import PICTURES, SALIENCY, SIZES, WHICH, Explained, Explanation, read_explanation
-from core.evaluation.saliency_checks import MAX_LIKENESS, MIN_GAIN
+from core.evaluation.explained import (
+    PICTURES,
+    SALIENCY,
+    SIZES,
+    WHICH,
+    WINDOWS,
+    Explained,
+    Explanation,
+    read_explanation,
+)
+from core.evaluation.saliency_checks import MAX_LIKENESS, MIN_GAIN, MIN_MARKED, MIN_NEEDED
 from core.files import csv_bytes
 from core.runs.store import Run
 from core.wording import count, percent, significant
@@ -93,15 +102,20 @@ def _tile(run: Run, found: Explanation, one: Explained) -> Tile:
 
 def _how(found: Explanation) -> None:
     with st.expander("How they are made and checked"):
-        st.markdown(
-            f"Made from {escape(found.way)} of the network, by gradient times activation (HiResCAM, for the classic "
-            "last layer the same as Grad-CAM); these did best on a few validation images. The map is of the class "
-            "that was predicted."
+        by = (
+            f"Made by {escape(found.way)}: a place counts by how far the answer falls where it is hidden, times how "
+            "far it comes where it is shown alone. Networks with attention mix all places, so their layers do not tell."
+            if found.way.startswith(WINDOWS)
+            else f"Made from {escape(found.way)} of the network, by gradient times activation (HiResCAM, for the "
+            "classic last layer the same as Grad-CAM); these did best on a few validation images."
         )
+        st.markdown(f"{by} The map is of the class that was predicted.")
         st.markdown(
             f"Hiding and showing: the area between the two curves is {significant(100 * found.gain)} points of "
             f"probability larger than with the map moved elsewhere (at least {significant(100 * found.low)} with 95 % "
-            f"certainty, on average over the images); a single map needs {significant(100 * MIN_GAIN)}. Shuffled "
+            f"certainty, on average over the images); a single map needs {significant(100 * MIN_GAIN)}. "
+            f"Measure: with what a map marks hidden the answer must go at least {percent(MIN_MARKED)} of its way, and "
+            f"must need at least {percent(MIN_NEEDED)} of the map for the whole of it. Shuffled "
             f"weights: rank correlation {significant(found.likeness)}; from {significant(MAX_LIKENESS)} on maps would "
             "show the image, not what was learned."
         )
