@@ -24,7 +24,7 @@ from torch import Tensor, nn
 from core.evaluation.explained import WINDOWS
 from core.evaluation.windows import SIDE, window_maps
 
-FEWEST_PLACES = 4  # places a side: a coarser map says no more than "in this quarter"
+FEWEST_PLACES = 4  # places a side: a coarser layer says no more than "in this quarter"
 MOST_LAYERS = 4
 _NOTHING = 1e-12
 _HEADS = ("num_heads", "n_heads")  # what torch's, torchvision's and timm's modules call them
@@ -63,7 +63,7 @@ def spatial_layers(network: nn.Module, images_NCHW: Tensor) -> list[Layer]:
     usable = [layer for layer, values, slopes in found if _depends_on_places(_by_place(values), slopes)]
     last_of: dict[int, Layer] = {layer.side: layer for layer in usable if layer.side >= FEWEST_PLACES}
     if not last_of:
-        return usable[-1:] or [BY_WINDOWS]
+        return [BY_WINDOWS]
     chosen = sorted(last_of.values(), key=lambda layer: layer.side)[: MOST_LAYERS - 1]
     if len(last_of) == 1:
         same = [layer for layer in usable if layer.side == chosen[0].side]
