@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import secrets
 import time
 from collections.abc import Iterable
@@ -131,8 +132,9 @@ def open_run(workspace: Workspace, run_id: str) -> Run:
 def _claim_folder(workspace: Workspace, config: TrainConfig) -> Run:
     """Make the folder; of two runs started in the same second each gets its own, as `mkdir` has one winner."""
     stamp = time.strftime("%Y%m%d-%H%M%S")
+    architecture = re.sub("[^A-Za-z0-9.]+", "-", config.model.architecture)  # one of timm's has a colon
     while True:
-        run_id = f"{stamp}-{config.model.architecture.replace('_', '-')}-{secrets.token_hex(2)}"
+        run_id = f"{stamp}-{architecture}-{secrets.token_hex(2)}"
         try:
             workspace.run(run_id).mkdir()
         except FileExistsError:

@@ -69,6 +69,15 @@ def test_a_run_leaves_everything_its_readers_need(image_folder: ImageFolder, wor
 
 
 @pytest.mark.usefixtures("forked_jobs")
+def test_a_network_of_timms_is_trained_and_evaluated(image_folder: ImageFolder, workspace: Workspace) -> None:
+    model = {"model__architecture": "timm:test_vit", "model__weights": "random", "model__tune": "all"}
+    run = _start(workspace, image_folder(counts={"cat": 20, "dog": 20}), **model, preprocess__image_size=160)
+    assert _await(run).state == "finished", run.log_tail()
+    assert "-timm-test-vit-" in run.id and list_runs(workspace) == [run]
+    assert summary(run)["test_accuracy"] is not None
+
+
+@pytest.mark.usefixtures("forked_jobs")
 def test_stop_keeps_the_best_weights_and_resume_ends_as_if_uninterrupted(
     image_folder: ImageFolder, workspace: Workspace
 ) -> None:
