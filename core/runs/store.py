@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import secrets
 import time
 from collections.abc import Iterable
@@ -15,7 +14,7 @@ import pandas as pd
 from core import jobs
 from core.config import TrainConfig, parse_config
 from core.errors import DarkroomError, InputError
-from core.files import read_json, read_jsonl, tail_text, write_bytes, write_json
+from core.files import read_json, read_jsonl, slug, tail_text, write_bytes, write_json
 from core.runs.about import clean_tags, write_about
 from core.runs.repeat import ENVIRONMENT, environment
 from core.workspace import Workspace
@@ -132,9 +131,8 @@ def open_run(workspace: Workspace, run_id: str) -> Run:
 def _claim_folder(workspace: Workspace, config: TrainConfig) -> Run:
     """Make the folder; of two runs started in the same second each gets its own, as `mkdir` has one winner."""
     stamp = time.strftime("%Y%m%d-%H%M%S")
-    architecture = re.sub("[^A-Za-z0-9.]+", "-", config.model.architecture)  # one of timm's has a colon
     while True:
-        run_id = f"{stamp}-{architecture}-{secrets.token_hex(2)}"
+        run_id = f"{stamp}-{slug(config.model.architecture)}-{secrets.token_hex(2)}"
         try:
             workspace.run(run_id).mkdir()
         except FileExistsError:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 import pytest
 import torch
 from torch import Tensor, nn
@@ -16,8 +15,7 @@ from core.evaluation.saliency_job import Subject, explain
 from core.evaluation.windows import SIDE, window_maps
 from core.inference.bundle import write_bundle
 from core.inference.classifier import Classifier
-from core.preprocess import normalise
-from tests.evaluation.test_saliency import PATCH, SIZE, SPEC, Looked, planted
+from tests.evaluation.test_saliency import PATCH, SIZE, SPEC, Looked, asked, learn, planted
 
 CLASSES = ["down", "across", "nothing"]
 
@@ -92,30 +90,19 @@ def _planted(num: int, seed: int) -> tuple[np.ndarray, np.ndarray, list[tuple[in
     return pixels, targets, boxes
 
 
-def _subject(classifier: Classifier, num: int, seed: int) -> tuple[Subject, list[tuple[int, int, int, int]]]:
-    """Images with a patch, and where it is."""
-    pixels, targets, boxes = _planted(4 * num, seed)
-    kept = np.flatnonzero(targets < 2)[:num]
-    table = classifier.probabilities(pixels[kept])
-    answers = table.argmax(axis=1)
-    rows = pd.DataFrame(
-        {
-            "path": [f"{number}.png" for number in range(num)],
-            "label": np.take(CLASSES, targets[kept]),
-            "predicted": np.take(CLASSES, answers),
-            "confidence": table.max(axis=1),
-        }
-    )
-    return Subject(rows, pixels[kept], answers), [boxes[place] for place in kept]
-
-
-def _look(network: nn.Module, folder: Path, num: int = 12) -> Looked:
+def _look(network: nn.Module, folder: Path) -> Looked:
+    """At maps of images that have a patch."""
     bundle = write_bundle(folder, {"weight": np.zeros(1, np.float32)}, "small_cnn", CLASSES, SPEC, {})
     classifier = Classifier(bundle, Own(network))
-    choosing, _ = _subject(classifier, 2, 2)
-    wanted, boxes = _subject(classifier, num, 3)
+
+    def subject(num: int, seed: int) -> tuple[Subject, float, list[tuple[int, int, int, int]]]:
+        pixels, targets, boxes = _planted(4 * num, seed)
+        kept = np.flatnonzero(targets < 2)[:num]
+        return *asked(classifier, pixels[kept], targets[kept]), [boxes[place] for place in kept]
+
+    choosing, _, _ = subject(2, 2)
+    wanted, accuracy, boxes = subject(12, 3)
     way, _, results = explain(classifier, network, choosing, wanted, lambda *_: None)
-    accuracy = float((wanted.rows["label"] == wanted.rows["predicted"]).mean())
     return Looked(accuracy, [one for one, _ in results], [one for _, one in results], boxes, way)
 
 
@@ -125,22 +112,12 @@ def test_of_a_trained_transformer_a_map_that_passes_has_most_of_its_mass_in_the_
 ) -> None:
     network = _transformer(0, pool)
     pixels, targets, _ = _planted(768, 1)
-    images, labels = torch.from_numpy(normalise(pixels, SPEC)), torch.from_numpy(targets)
     optimizer = torch.optim.AdamW(network.parameters(), 3e-3, weight_decay=0.05)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 3e-3, total_steps=8 * len(images) // 32)
-    network.train()
-    for _ in range(8):
-        for part in torch.randperm(len(images)).split(32):
-            optimizer.zero_grad()
-            nn.functional.cross_entropy(network(images[part]), labels[part]).backward()
-            optimizer.step()
-            schedule.step()
-    looked = _look(network.eval(), tmp_path)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 3e-3, total_steps=8 * len(pixels) // 32)
+    looked = _look(learn(network, pixels, targets, 8, optimizer, schedule), tmp_path)
     assert looked.accuracy > 0.9 and looked.way == "hiding and showing windows, 12 x 12 places"
-    masses = [mass_within(one, box, SIZE) for one, box in zip(looked.maps, looked.boxes, strict=True)]
-    passing = [mass for mass, passed in zip(masses, looked.passed, strict=True) if passed]
-    assert len(passing) >= 8
-    assert min(passing) >= 0.7, passing
+    assert len(looked.masses_that_pass) >= 8
+    assert min(looked.masses_that_pass) >= 0.7, looked.masses_that_pass
     assert common_fault(looked.scores, 0.9, 0.4) == ""
 
 
