@@ -120,6 +120,7 @@ def _same_as_tutorial(recipe: str, epochs: int) -> list[str]:
         "model.architecture": name,
         "model.weights": "random",
         "model.tune": "all",
+        "model.init": "pytorch",
         "model.dropout": 0.0,
         "optim.optimizer": "adam",
         "optim.learning_rate": 1e-3,

@@ -43,7 +43,7 @@ PLAIN = {
     "split.keep_together": "off",
     "preprocess.interpolation": "bilinear",
 }
-SCRATCH = {"model.weights": "random", "model.tune": "all"}
+SCRATCH = {"model.weights": "random", "model.tune": "all", "model.init": "pytorch"}
 JITTER = {
     "augment.crop_scale": 0.08,
     "augment.horizontal_flip": True,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-OWN = ("small_cnn", "fast_cnn", "cnn_2_blocks", "cnn_3_blocks", "cnn_5x5")
+OWN = ("small_cnn", "fast_cnn", "fast_cnn_wide", "cnn_2_blocks", "cnn_3_blocks", "cnn_5x5")
 OFFLINE = "tf_efficientnet_lite0"  # timm's; its ImageNet weights come with a package
 TIMM = "timm:"  # the prefix of any other name that timm knows
 

@@ -112,11 +112,11 @@ class ModelConfig(_Group):
         description="An earlier run's id, or a path to a safetensors or PyTorch file of tensors. What does not fit, "
         "such as the last layer for other classes, is listed and starts anew.",
     )
-    init: Literal["kaiming", "xavier", "identity"] = Field(
+    init: Literal["kaiming", "xavier", "identity", "pytorch"] = Field(
         "kaiming",
         description="How random weights are drawn: kaiming suits ReLU networks, xavier is older; identity is kaiming, "
-        "but hidden convolutions begin by handing on what they get, which learns faster at first. With kaiming, "
-        "networks of torchvision and timm keep the way of their authors.",
+        "but hidden convolutions begin by handing on what they get, which learns faster at first; pytorch leaves layers "
+        "as PyTorch makes them. With kaiming, networks of torchvision and timm keep the way of their authors.",
     )
     tune: Literal["head", "last", "all", "gradual"] = Field(
         "head",
@@ -352,6 +352,27 @@ class TrainConfig(_Group):
     runtime: RuntimeConfig = RuntimeConfig()
 
 
+_SMALL_PHOTOS = {
+    "preprocess.image_size": 32,
+    "preprocess.interpolation": "bilinear",
+    "model.architecture": "fast_cnn",
+    "model.weights": "random",
+    "model.tune": "all",
+    "model.dropout": 0.0,
+    "model.init": "identity",
+    "augment.horizontal_flip": True,
+    "augment.shift": 0.125,
+    "optim.epochs": 20,
+    "optim.batch_size": 128,
+    "optim.optimizer": "muon",
+    "optim.learning_rate": 0.03,
+    "optim.weight_decay": 0.02,
+    "optim.momentum": 0.6,
+    "optim.ema_decay": 0.99,
+    "schedule.kind": "onecycle",
+    "schedule.warmup_fraction": 0.0,
+    "stop.monitor": "val_accuracy",
+}
 PRESETS: dict[str, tuple[str, dict[str, Any]]] = {
     "quick": (
         "A first answer in seconds: pretrained features of small images, few epochs.",
@@ -376,27 +397,11 @@ PRESETS: dict[str, tuple[str, dict[str, Any]]] = {
     ),
     "small-photos": (
         "A fast network for thousands of small photos, from nothing. Images are mirrored: not for digits or letters.",
-        {
-            "preprocess.image_size": 32,
-            "preprocess.interpolation": "bilinear",
-            "model.architecture": "fast_cnn",
-            "model.weights": "random",
-            "model.tune": "all",
-            "model.dropout": 0.0,
-            "model.init": "identity",
-            "augment.horizontal_flip": True,
-            "augment.shift": 0.125,
-            "optim.epochs": 20,
-            "optim.batch_size": 128,
-            "optim.optimizer": "muon",
-            "optim.learning_rate": 0.03,
-            "optim.weight_decay": 0.02,
-            "optim.momentum": 0.6,
-            "optim.ema_decay": 0.99,
-            "schedule.kind": "onecycle",
-            "schedule.warmup_fraction": 0.0,
-            "stop.monitor": "val_accuracy",
-        },
+        _SMALL_PHOTOS,
+    ),
+    "small-photos-best": (
+        "The same with a larger network: four times as long, and a third fewer mistakes.",
+        _SMALL_PHOTOS | {"model.architecture": "fast_cnn_wide", "optim.epochs": 10, "split.val_fraction": 0.1},
     ),
 }
 

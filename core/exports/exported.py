@@ -67,7 +67,7 @@ def read_export(run: Run, key: str) -> Exported | None:
     if not (folder / SPEC).is_file():
         return None
     if parity is None:
-        return Exported(open_format(key), folder, {}, "The model was trained on since it was exported.")
+        return Exported(open_format(key), folder, {}, "It was not checked against the model of now. Export it again.")
     return Exported(open_format(key), folder, parity, _problem(run, folder, parity))
 
 

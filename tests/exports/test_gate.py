@@ -186,4 +186,4 @@ def test_a_badge_is_lost_when_something_changes(made: Made, tmp_path: Path) -> N
     note_trust(run.bundle, abstention_threshold=0.9)
     assert "threshold was changed" in read_export(run, "onnx").problem
     write_json(run.folder / "export-onnx.json", read_json(run.folder / "export-onnx.json") | {"model": 1})
-    assert "trained on since" in read_export(run, "onnx").problem
+    assert "not checked against the model of now" in read_export(run, "onnx").problem

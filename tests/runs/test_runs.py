@@ -16,7 +16,7 @@ import pytest
 from safetensors.numpy import load_file
 
 from core import jobs
-from core.config import TrainConfig, build_config
+from core.config import PRESETS, TrainConfig, build_config
 from core.data.datasets import index_path
 from core.data.splits import split_dataset
 from core.errors import InputError
@@ -66,6 +66,18 @@ def test_a_run_leaves_everything_its_readers_need(image_folder: ImageFolder, wor
     assert [row["epoch"] for row in run.metrics()] == list(range(1, 7))
     assert summary(run)["test_accuracy"] == run.report()["test_accuracy"]
     assert list_runs(workspace) == [run]
+
+
+@pytest.mark.usefixtures("forked_jobs")
+@pytest.mark.parametrize("preset", PRESETS)
+def test_every_preset_learns_what_colour_tells_apart(
+    preset: str, image_folder: ImageFolder, workspace: Workspace
+) -> None:
+    images = index_path(workspace, image_folder(counts={"cat": 60, "dog": 60}))
+    config = build_config({"data.dataset": images.id}, preset)
+    run = start_run(workspace, config, split_dataset(workspace, config))
+    assert _await(run).state == "finished", run.log_tail()
+    assert summary(run)["test_accuracy"] >= 0.9
 
 
 @pytest.mark.usefixtures("forked_jobs")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from core.config import build_config, flatten, knobs
+from core.config import PRESETS, build_config, flatten, knobs
 from core.errors import InputError
 from core.sweeps.space import Choices, Range, contains, grid, grid_size, impossible, parse_space, searchable, usual
 from core.sweeps.spec import make_budget, make_spec
@@ -82,7 +82,7 @@ def test_a_grid_has_both_ends_and_even_steps() -> None:
 
 
 def test_what_is_offered_first_can_be_searched_and_holds_the_present_value() -> None:
-    for preset in ("quick", "from-scratch", "small-photos"):
+    for preset in PRESETS:
         values = flatten(build_config({}, preset))
         for knob in searchable():
             dimension = usual(knob, values[knob.path])

@@ -146,6 +146,15 @@ def test_xavier_and_kaiming_draw_from_the_ranges_of_their_papers() -> None:
     assert not torch.equal(kaiming.backbone[3].weight, weight)
 
 
+def test_layers_can_be_left_as_pytorch_makes_them() -> None:
+    """`torch.nn.Conv2d`: weights and biases uniform within 1 / sqrt(fan_in)."""
+    torch.manual_seed(0)
+    layer = build_network(ModelConfig(architecture="cnn_2_blocks", init="pytorch", **RANDOM), 10, 32).backbone[3]
+    bound = (32 * 9) ** -0.5
+    assert 0.98 * bound < layer.weight.abs().max() <= bound
+    assert 0.8 * bound < layer.bias.abs().max() <= bound
+
+
 def test_hidden_convolutions_that_begin_as_the_identity_hand_on_what_they_get() -> None:
     network = build_network(ModelConfig(architecture="cnn_2_blocks", init="identity", **RANDOM), 10, 32)
     first, second = network.backbone[0], network.backbone[3]  # 3 -> 32 and 32 -> 64 channels, 3x3

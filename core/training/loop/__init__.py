@@ -4,6 +4,6 @@
 epoch, `stepping` makes one step of learning, `boundaries` keep what lets a step be taken back. A step uses `losses`,
 `optimizers` (`muon` among them), `numerics` for precision and layout, `averaging` of weights. `totals` adds up what
 the steps say, `validation` measures, `faults` names what the user can do something about. `threads`, `allocation` and
-`convolutions` are about the processor: as many threads as pay, memory kept for the next step, kernels learned by
-products of large matrices.
+`convolutions` with `winograd` are about the processor: as many threads as pay, memory kept for the next step, gradients
+by products of large matrices.
 """

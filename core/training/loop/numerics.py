@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from core.config import RuntimeConfig
 from core.errors import InputError
-from core.training.loop.convolutions import fast_kernel_gradients
+from core.training.loop.convolutions import fast_gradients
 
 # Compiling takes about a minute and saves some tenths of a step, so a run must have this many to gain by it.
 STEPS_WORTH_COMPILING = 5_000
@@ -40,7 +40,7 @@ class Numerics:
             return torch.autocast(self.device.type, self.dtype)
         # A compiled network has been taken apart before; without channels last the matrices would have to be copied.
         is_served = self.device.type == "cpu" and self.channels_last and not self.compiled
-        return fast_kernel_gradients() if is_served else nullcontext()
+        return fast_gradients() if is_served else nullcontext()
 
     def scaler(self) -> torch.amp.GradScaler:
         """Keeps gradients from vanishing in fp16; does nothing in other precisions."""

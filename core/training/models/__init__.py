@@ -62,7 +62,8 @@ def build_network(model: ModelConfig, num_classes: int, image_size: int, ws: Wor
         assert chosen.load_published is not None  # core.config.conflicts has refused it
         network.loaded = _named(chosen.load_published(backbone.module, image_size), network)
         return network
-    if model.init != "kaiming" or model.architecture in OWN:  # others are drawn as their authors did
+    drawn_anew = model.architecture in OWN if model.init == "kaiming" else model.init != "pytorch"
+    if drawn_anew:  # others are drawn as their authors did
         own.initialise(network, model.init)
     if model.weights in ("run", "file"):
         network.loaded = load_saved(network, model, image_size, ws or Workspace.default())

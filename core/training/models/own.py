@@ -71,6 +71,11 @@ def fast_cnn(image_size: int, widths: tuple[int, int, int, int] = (8, 16, 64, 12
     return Backbone(nn.Sequential(*layers, nn.AdaptiveMaxPool2d(1), nn.Flatten(), _Scale(1 / 8)), widths[-1])
 
 
+def fast_cnn_wide(image_size: int) -> Backbone:
+    """`fast_cnn` with 51 million multiplications an image of 32 px: better where there is time."""
+    return fast_cnn(image_size, (16, 48, 128, 256))
+
+
 def initialise(network: nn.Module, init: str) -> None:
     """Draw all weights anew: `kaiming` (He et al. 2015) or `xavier` (Glorot and Bengio 2010); biases are zero.
 
