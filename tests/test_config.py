@@ -40,7 +40,7 @@ def test_all_mistakes_are_told_at_once_with_what_is_allowed() -> None:
     text = str(caught.value)
     assert "optim.epochs = '0': allowed is at least 1, at most 1000" in text
     assert "optim.learning_rate = 'fast': allowed is more than 0, at most 10" in text
-    assert "model.architecture = 'vgg_16': allowed is one of 86 names, or timm:NAME; close to it: vgg16" in text
+    assert "model.architecture = 'vgg_16': allowed is one of 87 names, or timm:NAME; close to it: vgg16" in text
     assert "there is no setting no.such" in text
 
 
