@@ -21,6 +21,7 @@ _SHARPNESS_BELOW = 360  # pixels, the longer side: larger images are halved firs
 _FAR = 4  # pixels
 _LEAST_CONTRAST = 0.012  # standard deviation of brightness below which there is no structure to compare
 _LEAST_SIDE = 12  # pixels; in fewer the same digit written twice is as alike as a picture and its copy
+_AT_ONCE = 8  # images measured together: the arrays of more leave the cache, and their memory is fetched anew each time
 _LUMA = np.array([0.299, 0.587, 0.114], np.float32)  # ITU-R BT.601
 _OPPONENTS = np.array([[1, -1, 0], [0.5, 0.5, -1]], np.float32)  # red - green, yellow - blue
 
@@ -75,7 +76,7 @@ def sketch(upright: Image.Image, small: Image.Image) -> Sketch:
     # Picked, not averaged, pixels: averages would be less varied than the image is.
     sample = small if max(small.size) <= _SAMPLE else small.resize((_SAMPLE, _SAMPLE), Image.Resampling.NEAREST)
     alike = perceptual_hash(small) if min(upright.size) >= _LEAST_SIDE else None
-    return Sketch(alike, sharpness(upright), np.asarray(sample).reshape(-1, 3))
+    return Sketch(alike, sharpness(upright), _values(sample).reshape(-1, 3))
 
 
 def measure(sketches: Sequence[Sketch]) -> list[Measures]:
@@ -83,15 +84,21 @@ def measure(sketches: Sequence[Sketch]) -> list[Measures]:
     measures: dict[int, Measures] = {}
     for number in {len(one.pixels) for one in sketches}:
         places = [place for place, one in enumerate(sketches) if len(one.pixels) == number]
-        measures |= zip(places, _measured([sketches[place] for place in places]), strict=True)
+        for some in (places[start : start + _AT_ONCE] for start in range(0, len(places), _AT_ONCE)):
+            measures |= zip(some, _measured([sketches[place] for place in some]), strict=True)
     return [measures[place] for place in range(len(sketches))]
+
+
+def _values(image: Image.Image) -> np.ndarray:
+    """What `np.asarray` gives of 8-bit pixels, but rows of one dimension; it asks an image for much else first."""
+    return np.frombuffer(image.tobytes(), np.uint8).reshape(image.height, -1)
 
 
 def _measured(sketches: list[Sketch]) -> list[Measures]:
     """Of images with samples of one size."""
     pixels = np.stack([one.pixels for one in sketches])
-    colours = pixels.astype(np.float32)
-    levels = _histograms(colours)
+    planes = pixels.transpose(0, 2, 1).astype(np.float32, order="C")
+    levels = _histograms(planes)
     number = pixels.shape[1]
     margin = number // 100
     upto = levels.cumsum(axis=1)
@@ -99,7 +106,8 @@ def _measured(sketches: list[Sketch]) -> list[Measures]:
     brightest = (upto <= number - 1 - margin).sum(axis=1) / 255
     shares = levels / number
     entropy = -(shares * np.log2(shares, out=np.zeros_like(shares), where=levels > 0)).sum(axis=1)
-    means, covariance = _moments(colours / 255)
+    means, covariance = _moments(planes)  # sums of whole numbers hardly lose anything in float32
+    means, covariance = means / 255, covariance / 255**2
     contrast = _deviation(_LUMA, covariance)
     table = np.column_stack(
         [
@@ -120,10 +128,10 @@ def _measured(sketches: list[Sketch]) -> list[Measures]:
     ]
 
 
-def _histograms(pixels: np.ndarray) -> np.ndarray:
-    """How often each level of brightness occurs: RGB 0..255 (images, number, 3) -> (images, 256)."""
-    levels = (pixels @ _LUMA + np.float32(0.5)).astype(np.intp) + 256 * np.arange(len(pixels))[:, None]
-    return np.bincount(levels.ravel(), minlength=256 * len(pixels)).reshape(-1, 256)
+def _histograms(planes: np.ndarray) -> np.ndarray:
+    """How often each level of brightness occurs: planes of RGB 0..255 (images, 3, number) -> (images, 256)."""
+    levels = (_LUMA @ planes + np.float32(0.5)).astype(np.intp) + 256 * np.arange(len(planes))[:, None]
+    return np.bincount(levels.ravel(), minlength=256 * len(planes)).reshape(-1, 256)
 
 
 def perceptual_hash(small: Image.Image) -> str:
@@ -134,9 +142,9 @@ def perceptual_hash(small: Image.Image) -> str:
     2010) with 16 x 16 frequencies; the first `LOW_BITS` bits are those of the lower 8 x 8.
     """
     step = max(1, max(small.size) // _GRID)
-    blocks = np.asarray(small.reduce(step)).astype(np.float32) @ _LUMA
-    across, down = _cosines(small.width, step), _cosines(small.height, step)
-    coefficients = (down @ blocks @ across.T).ravel()[_LOW_FIRST]
+    blocks = _values(small.reduce(step)).astype(np.float32)
+    across, down = _of_colours(small.width, step), _cosines(small.height, step)
+    coefficients = (down @ (blocks @ across)).ravel()[_LOW_FIRST]
     middle = np.partition(coefficients, len(coefficients) // 2)[len(coefficients) // 2]
     return np.packbits(coefficients > middle).tobytes().hex()
 
@@ -155,6 +163,12 @@ def _cosines(num_pixels: int, step: int) -> np.ndarray:
     return rows.astype(np.float32)
 
 
+@lru_cache(maxsize=1024)
+def _of_colours(num_pixels: int, step: int) -> np.ndarray:
+    """`_cosines` of the brightness of RGB blocks, for a row of them from the right: (3 * blocks, HASH_SIDE)."""
+    return np.kron(_cosines(num_pixels, step), _LUMA).T
+
+
 def sharpness(upright: Image.Image) -> float | None:
     """How much neighbouring pixels differ against pixels four apart, 0..1, whatever the contrast; None where flat.
 
@@ -167,7 +181,7 @@ def sharpness(upright: Image.Image) -> float | None:
     grey = upright.convert("L")
     if max(grey.size) >= _SHARPNESS_BELOW and min(grey.size) > 2 * _FAR:
         grey = grey.reduce(2)
-    levels = np.asarray(grey)
+    levels = _values(grey)
     if min(levels.shape) <= _FAR:
         return None
     near, far = _structure(levels, 1), _structure(levels, _FAR)
@@ -179,8 +193,13 @@ def _structure(levels: np.ndarray, distance: int) -> float:
     """S at one distance, of about fifty rows, which is exact enough."""
     step = max(1, len(levels) // 50)
     rows, below = levels[:-distance:step].astype(np.float32), levels[distance::step].astype(np.float32)
-    across, down = (rows[:, distance:] - rows[:, :-distance]).ravel(), (below - rows).ravel()
-    return float(across @ across) / across.size + float(down @ down) / down.size
+    down = (below - rows).ravel()
+    # As one long row, which takes a quarter of the time; what lies across its bends does not count.
+    across = np.zeros_like(down)
+    np.subtract(rows.ravel()[distance:], rows.ravel()[:-distance], out=across[:-distance])
+    across.reshape(rows.shape)[:, -distance:] = 0
+    width = rows.shape[1]
+    return float(across @ across) / (len(rows) * (width - distance)) + float(down @ down) / down.size
 
 
 def colourfulness(pixels: np.ndarray) -> float:
@@ -191,17 +210,17 @@ def colourfulness(pixels: np.ndarray) -> float:
     Args:
         pixels: RGB, float32, 0..1, (number, 3).
     """
-    return float(_colourfulness(*_moments(pixels[None]))[0])
+    return float(_colourfulness(*_moments(pixels.T[None]))[0])
 
 
-def _moments(pixels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _moments(planes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Means of the channels and their covariance: all spreads of weighted sums of channels follow from them.
 
-    (images, number, 3) -> (images, 3) and (images, 3, 3).
+    (images, 3, number) -> (images, 3) and (images, 3, 3).
     """
-    number = pixels.shape[1]
-    means = np.ones(number, np.float32) @ pixels / np.float32(number)  # twenty times as fast as `mean`
-    products = pixels.transpose(0, 2, 1) @ pixels / number
+    number = planes.shape[2]
+    means = planes.mean(axis=2)
+    products = np.vecdot(planes[:, :, None], planes[:, None]) / number  # in a fifth of a matrix product's time
     return means, products - means[:, :, None] * means[:, None, :]
 
 

@@ -112,7 +112,8 @@ def score(
         saliency: (side, side), from `core.evaluation.saliency.maps`.
         moved: how many times the map is moved elsewhere.
     """
-    orders = [_order(one, len(pixels_HWC)) for one in (saliency, *_moved(saliency, moved, generator))]
+    enlarged = [enlarge(one, len(pixels_HWC)) for one in (saliency, *_moved(saliency, moved, generator))]
+    orders = [_order(one) for one in enlarged]
     covers = _covers(pixels_HWC, generator)
     ends = _of_class(probabilities, np.stack([pixels_HWC, *covers]), explained)
     cover = covers[int(ends[1:].argmin())]
@@ -127,7 +128,7 @@ def score(
     deletion = [_area(whole, curve[:, 0], hidden) for curve in curves]
     insertion = [_area(hidden, curve[:, 1], whole) for curve in curves]
     better = np.subtract(insertion, deletion)
-    marked, needed = _measure(enlarge(saliency, len(pixels_HWC)), whole, hidden, curves[0])
+    marked, needed = _measure(enlarged[0], whole, hidden, curves[0])
     return Scores(
         whole,
         hidden,
@@ -227,12 +228,12 @@ def _moved(saliency: np.ndarray, times: int, generator: np.random.Generator) -> 
     return found
 
 
-def _order(saliency: np.ndarray, size: int) -> np.ndarray:
+def _order(enlarged: np.ndarray) -> np.ndarray:
     """The rank of each pixel, 0 for the one that the map marks most strongly: int (size, size)."""
-    flat = np.argsort(-enlarge(saliency, size), axis=None, kind="stable")
-    ranks = np.empty(size * size, np.int64)
-    ranks[flat] = np.arange(size * size)
-    return ranks.reshape(size, size)
+    flat = np.argsort(-enlarged, axis=None, kind="stable")
+    ranks = np.empty(enlarged.size, np.int64)
+    ranks[flat] = np.arange(enlarged.size)
+    return ranks.reshape(enlarged.shape)
 
 
 def _of_class(probabilities: Probabilities, images_NHWC: np.ndarray, explained: int) -> np.ndarray:
