@@ -400,7 +400,7 @@ PRESETS: dict[str, tuple[str, dict[str, Any]]] = {
         _SMALL_PHOTOS,
     ),
     "small-photos-best": (
-        "The same with a larger network: slower to begin with, better in the end.",
+        "small-photos with a larger network: slower to begin with, better in the end. Images are mirrored here too.",
         _SMALL_PHOTOS | {"model.architecture": "fast_cnn_wide", "optim.epochs": 7, "split.val_fraction": 0.1},
     ),
 }
