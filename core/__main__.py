@@ -19,7 +19,6 @@ if __name__ == "__main__":
     read_ahead(sys.argv[1:])
 
 import argparse
-import gc
 import json
 import os
 import traceback
@@ -125,13 +124,10 @@ def build_parser(only_index: bool = False) -> argparse.ArgumentParser:
 
 
 def _index(options: argparse.Namespace) -> tuple[Result, int]:
-    gc.disable()  # what is imported stays: looking there for garbage takes 0.1 s, now and later
     from core.data.datasets import index_path
     from core.data.health import flag_counts
     from core.data.unchanged import folder_digest, note
 
-    gc.freeze()
-    gc.enable()
     given = {knob.name: getattr(options, knob.name) for knob in fields(Reading)}
     plain = not options.name and not any(given.values()) and os.path.isdir(options.path)
     digest = folder_digest(options.path) if plain else None

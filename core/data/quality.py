@@ -193,13 +193,8 @@ def _structure(levels: np.ndarray, distance: int) -> float:
     """S at one distance, of about fifty rows, which is exact enough."""
     step = max(1, len(levels) // 50)
     rows, below = levels[:-distance:step].astype(np.float32), levels[distance::step].astype(np.float32)
-    down = (below - rows).ravel()
-    # As one long row, which takes a quarter of the time; what lies across its bends does not count.
-    across = np.zeros_like(down)
-    np.subtract(rows.ravel()[distance:], rows.ravel()[:-distance], out=across[:-distance])
-    across.reshape(rows.shape)[:, -distance:] = 0
-    width = rows.shape[1]
-    return float(across @ across) / (len(rows) * (width - distance)) + float(down @ down) / down.size
+    across, down = (rows[:, distance:] - rows[:, :-distance]).ravel(), (below - rows).ravel()
+    return float(across @ across) / across.size + float(down @ down) / down.size
 
 
 def colourfulness(pixels: np.ndarray) -> float:

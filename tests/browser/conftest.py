@@ -36,14 +36,14 @@ Visit = Callable[["Server"], "Visitor"]
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """A browser test that fails is run again, twice at most, and the report says so (R).
+    """A browser test that fails is run once more, and the report says so (R).
 
-    A server, a browser and a worker share two cores here, and a click that falls into a drawing is lost now and then,
-    on a slow day twice in a row; what fails three times is a fault.
+    A server, a browser and a worker share two cores here, and a click that falls into a drawing is lost now and then;
+    what fails twice is a fault.
     """
     for item in items:
         if HERE in item.path.parents:
-            item.add_marker(pytest.mark.flaky(reruns=2))
+            item.add_marker(pytest.mark.flaky(reruns=1))
 
 
 @pytest.hookimpl(wrapper=True)
