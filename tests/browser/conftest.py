@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from core.config import PRESETS, build_config
+from core.data.captures import list_collections
 from core.data.datasets import ensure_builtin
 from core.runs.store import Run, list_runs, open_run
 from core.workspace import Workspace
@@ -121,3 +122,10 @@ def digits_run(home: Path, tmp_path_factory: pytest.TempPathFactory) -> Run:
     ensure_builtin(Workspace(home))
     shutil.copytree(run.folder, Workspace(home).run(run.id))
     return open_run(Workspace(home), run.id)
+
+
+@pytest.fixture
+def no_collections(home: Path) -> None:
+    """The shared workspace without the collections other tests made: with one, pages offer to add to it instead."""
+    for collection in list_collections(Workspace(home)):
+        shutil.rmtree(collection.folder)

@@ -32,6 +32,7 @@ def digits(server: Server, tmp_path: Path) -> Path:
     return folder
 
 
+@pytest.mark.usefixtures("no_collections")
 def test_a_folder_is_classified_filtered_explained_and_kept(
     server: Server, digits_run: Run, visit: Visit, digits: Path
 ) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 from uuid import uuid4
 
 import numpy as np
+import pytest
 from PIL import Image
 
 from core.data.captures import list_collections
@@ -95,6 +96,7 @@ def test_a_look_is_cancelled_and_gone_on_with(server: Server, visit: Visit, tmp_
     visitor.finds_no_fault()
 
 
+@pytest.mark.usefixtures("no_collections")
 def test_a_dataset_is_collected_from_the_camera(server: Server, visit: Visit) -> None:
     visitor, name = visit(server), f"Desk {uuid4().hex[:6]}"  # a name that is taken is refused
     visitor.open("overview")
