@@ -28,12 +28,14 @@ MOVED = 6  # times the map is moved elsewhere, to compare with
 MIN_GAIN = 0.05  # of probability, over the curves: what moves the answer less explains little
 MARKED, AROUND = 0.9, 1.5  # the share of a map's mass that is "what it marks", and that area with what is around it
 MIN_MARKED = 0.5  # of the way from the whole image to a hidden one, with that area hidden
+HIDES = 0.5  # of the fall under the cover that hides best: a cover that hides well
 MOVED_BY = 0.9  # of that way: then the answer has moved
 MIN_NEEDED = 0.7  # of a map's mass must be hidden and shown until it has
 MAX_LIKENESS = 0.6  # rank correlation with the maps of shuffled weights
 BLUR = 0.1  # of the side: the radius of a blur in which no shape is left
 FEWEST = 5  # maps from which a verdict on all of them is given
 BATCH = 64
+_NOTHING = 1e-6  # of probability
 
 Probabilities = Callable[[np.ndarray], np.ndarray]  # uint8 (N, size, size, 3) -> (N, num_classes)
 
@@ -48,7 +50,8 @@ class Scores:
             Low and high are good.
         chance: insertion - deletion of the map moved elsewhere, on average.
         beats: share of those moved maps that it does better than.
-        marked: how far the answer has gone from `whole` to `hidden`, 0..1, where what the map marks is hidden.
+        marked: how far the answer has gone from `whole` to that of a hidden image, 0..1, where what the map marks is
+            hidden; on average over the covers that hide well.
         needed: share of the map's mass, the strongest first, at which hiding and showing have both moved the answer.
         likeness: rank correlation with the map of shuffled weights, -1..1.
     """
@@ -128,7 +131,8 @@ def score(
     deletion = [_area(whole, curve[:, 0], hidden) for curve in curves]
     insertion = [_area(hidden, curve[:, 1], whole) for curve in curves]
     better = np.subtract(insertion, deletion)
-    marked, needed = _measure(enlarged[0], whole, hidden, curves[0])
+    mark = orders[0] < AROUND * _area_of(enlarged[0], MARKED) * orders[0].size
+    gone = _of_class(probabilities, np.where(mark[..., None], np.stack(covers), pixels_HWC), explained)
     return Scores(
         whole,
         hidden,
@@ -136,8 +140,8 @@ def score(
         insertion[0],
         float(better[1:].mean()),
         float((better[0] > better[1:]).mean()),
-        marked,
-        needed,
+        _marked(whole, ends[1:], gone),
+        _needed(enlarged[0], whole, hidden, curves[0]),
         0.0,
     )
 
@@ -241,18 +245,37 @@ def _of_class(probabilities: Probabilities, images_NHWC: np.ndarray, explained: 
     return np.concatenate(parts)[:, explained]
 
 
-def _measure(saliency: np.ndarray, whole: float, hidden: float, curve: np.ndarray) -> tuple[float, float]:
-    """`Scores.marked` and `Scores.needed`: (SHARES, 2) answers with the strongest places hidden, and shown alone."""
+def _marked(whole: float, hidden: np.ndarray, gone: np.ndarray) -> float:
+    """`Scores.marked`: answers under each cover, with all of the image hidden, and with what the map marks.
+
+    One cover alone may happen to say at that place what another would not.
+    """
+    falls = whole - hidden
+    well = falls >= max(HIDES * falls.max(), _NOTHING)
+    return float(np.clip((whole - gone[well]) / falls[well], 0, 1).mean()) if well.any() else 0.0
+
+
+def _needed(saliency: np.ndarray, whole: float, hidden: float, curve: np.ndarray) -> float:
+    """`Scores.needed`: (SHARES, 2) answers with the strongest places hidden, and shown alone."""
     if whole <= hidden or not saliency.any():
-        return 0.0, 0.0
+        return 0.0
     shares = np.array([0.0, *SHARES, 1.0])
-    strongest = np.sort(saliency, axis=None)[::-1].cumsum()
-    area, mass = np.linspace(0, 1, strongest.size + 1), np.append(0, strongest / strongest[-1])
     gone = (whole - np.array([whole, *curve[:, 0], hidden])) / (whole - hidden)
     come = (np.array([hidden, *curve[:, 1], whole]) - hidden) / (whole - hidden)
-    marked = np.interp(AROUND * np.interp(MARKED, mass, area), shares, gone)
-    moved = max(_first_at(shares, gone), _first_at(shares, come))
-    return float(np.clip(marked, 0, 1)), float(np.interp(moved, area, mass))
+    area, mass = _masses(saliency)
+    return float(np.interp(max(_first_at(shares, gone), _first_at(shares, come)), area, mass))
+
+
+def _area_of(saliency: np.ndarray, mass: float) -> float:
+    """The share of the image, its strongest places, that has such a share of a map's mass."""
+    areas, masses = _masses(saliency)
+    return float(np.interp(mass, masses, areas))
+
+
+def _masses(saliency: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Shares of the image, from 0 to 1, and the mass of its strongest places in each; all 0 where the map is empty."""
+    strongest = np.sort(saliency, axis=None)[::-1].cumsum()
+    return np.linspace(0, 1, strongest.size + 1), np.append(0, strongest / (strongest[-1] or 1))
 
 
 def _first_at(shares: np.ndarray, way: np.ndarray) -> float:

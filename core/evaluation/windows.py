@@ -18,14 +18,14 @@ _BEYOND = 1  # places by which windows reach over the image's edge, so that plac
 _SHAPELESS = 5  # places a side to which an image is averaged where no shape is to be left
 _BATCH = 64
 _NOTHING = 1e-6  # of probability
+_HELD = 6.0  # how much places are held near nothing, next to windows counting 1: see `_shares`
 
 
 def window_maps(network: nn.Module, images_NCHW: Tensor, classes: Tensor, seed: int = 0) -> np.ndarray:
     """One map an image: float32 (N, SIDE, SIDE), never negative, the largest of an image 1 or all zero.
 
-    A place has the mean fall of the answer over the windows that hide it, times the mean rise over those that show it;
-    what every place has, the median, is taken off, and the rest squared: windows spread what one place does over its
-    neighbours. That keeps the order of places. It takes some 240 passes an image.
+    A place has its share of the answer's falls where windows are hidden, times its share of the rises where they are
+    shown. It takes some 240 passes an image.
 
     Args:
         network: in evaluation mode.
@@ -44,15 +44,30 @@ def _map(network: nn.Module, image_CHW: Tensor, explained: int, seed: int) -> np
     covers = _covers(image_CHW, seed)
     whole, *hidden = answers(torch.stack([image_CHW, *covers])).tolist()
     least = min(range(len(covers)), key=hidden.__getitem__)
-    windows = _windows().to(image_CHW.device)
-    over = _enlarged(windows, image_CHW.shape[1])
-    falls = (whole - answers(torch.where(over, covers[least], image_CHW))).clamp(min=0)
-    rises = (answers(torch.where(over, image_CHW, covers[least])) - hidden[least]).clamp(min=0)
-    within = windows.float()
-    fall, rise = ((moved[:, None, None] * within).sum(dim=0) / within.sum(dim=0) for moved in (falls, rises))
-    both = fall * rise
-    found = (both - both.median()).clamp(min=0) ** 2
-    return (found / found.max().clamp(min=_NOTHING**2)).float().cpu().numpy()
+    windows = _windows()
+    over = _enlarged(windows.to(image_CHW.device), image_CHW.shape[1])
+    falls = whole - answers(torch.where(over, covers[least], image_CHW))
+    rises = answers(torch.where(over, image_CHW, covers[least])) - hidden[least]
+    within = windows.flatten(1).double().numpy()
+    both = _shares(within, falls) * _shares(within, rises)
+    return (both / max(both.max(), _NOTHING**2)).astype(np.float32).reshape(SIDE, SIDE)
+
+
+def _shares(within: np.ndarray, moved: Tensor) -> np.ndarray:
+    """What each place contributes: non-negative numbers whose sums over windows come nearest to what those moved.
+
+    A mean over the windows a place is in would spread what it does over its neighbours. Least squares with a penalty
+    on squares (Lawson and Hanson, "Solving Least Squares Problems", 1974, chapters 23 and 25), else a few places would
+    stand for all around them.
+
+    Args:
+        within: (windows, places), 1 where a window covers a place.
+    """
+    from scipy.optimize import nnls
+
+    held = np.vstack([within, _HELD * np.eye(within.shape[1])])
+    wanted = moved.clamp(min=0).double().cpu().numpy()
+    return nnls(held, np.append(wanted, np.zeros(within.shape[1])), maxiter=100 * within.shape[1])[0]
 
 
 def _covers(image_CHW: Tensor, seed: int) -> list[Tensor]:

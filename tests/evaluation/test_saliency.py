@@ -248,16 +248,16 @@ def test_the_scores_of_a_right_and_of_a_wrong_map() -> None:
 
 
 def test_a_map_must_have_the_measure_of_what_decides() -> None:
-    """What decides are the four middle places of 8 x 8; a wider map is refused, and one that leaves half of it out."""
+    """What decides is a square of 4 x 4 places; a wider map is refused, and one that leaves three quarters out."""
     image = np.zeros((32, 32, 3), np.uint8)
     image[8:16, 8:16] = 255
 
     def judged(found: np.ndarray) -> Scores:
         return score(brightness_of(8, 8), image, 1, found.astype(np.float32), np.random.default_rng(0))
 
-    square, corner, around = np.zeros((3, 8, 8))
-    square[2:4, 2:4] = corner[2, 2] = around[2:4, 2:4] = 1
-    around[0:6, 0:6] += 0.3
+    square, corner, around = np.zeros((3, 16, 16))
+    square[4:8, 4:8] = corner[4:6, 4:6] = around[4:8, 4:8] = 1
+    around[0:12, 0:12] += 0.3
     right, narrow, wide = judged(square), judged(corner), judged(around / 1.3)
     assert right.marked > 0.9 and right.needed > 0.7 and not right.fault()
     assert narrow.marked < 0.5 and "the rest is decided elsewhere" in narrow.fault()
