@@ -264,6 +264,23 @@ def test_a_map_must_have_the_measure_of_what_decides() -> None:
     assert wide.needed < 0.7 and "lies where nothing is decided" in wide.fault()
 
 
+def test_what_one_cover_alone_says_at_a_place_is_half_the_truth() -> None:
+    """Mixed pixels in the corner silence this model, whatever the square says that decides; a plain cover does not."""
+    image = np.full((32, 32, 3), 100, np.uint8)
+    image[8:16, 8:16] = 255
+
+    def probabilities(pixels: np.ndarray) -> np.ndarray:
+        answers = brightness_of(8, 8)(pixels)
+        answers[pixels[:, 24:, 24:].std(axis=(1, 2, 3)) > 20] = (1, 0)
+        return answers
+
+    corner = np.zeros((16, 16), np.float32)
+    corner[12:, 12:] = 1
+    found = score(probabilities, image, 1, corner, np.random.default_rng(0))
+    assert found.hidden == 0, "mixed pixels hide best; the mean hides half as well, and a blur too little"
+    assert found.marked == pytest.approx(0.5)
+
+
 def test_an_answer_that_hiding_does_not_move_is_said_so() -> None:
     image = np.full((32, 32, 3), 90, np.uint8)
     found = score(brightness_of(8, 8), image, 1, np.eye(4, dtype=np.float32), np.random.default_rng(0))
