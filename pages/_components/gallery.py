@@ -41,7 +41,8 @@ class Tile:
 
 _CSS = """
 :host { display: block; }
-.grid { display: grid; gap: 0.75rem; grid-template-columns: repeat(auto-fill, minmax(min(118px, 28vw), 1fr)); }
+.grid { display: grid; gap: 0.75rem; align-items: start;
+  grid-template-columns: repeat(auto-fill, minmax(min(118px, 28vw), 1fr)); }
 button { all: unset; box-sizing: border-box; cursor: pointer; display: block; min-width: 0; width: 100%;
   border-radius: var(--st-base-radius); color: var(--st-text-color); font-family: var(--st-font);
   font-size: 0.8rem; line-height: 1.35; }
