@@ -131,7 +131,8 @@ def score(
     deletion = [_area(whole, curve[:, 0], hidden) for curve in curves]
     insertion = [_area(hidden, curve[:, 1], whole) for curve in curves]
     better = np.subtract(insertion, deletion)
-    mark = orders[0] < AROUND * _area_of(enlarged[0], MARKED) * orders[0].size
+    areas, masses = _masses(enlarged[0])
+    mark = orders[0] < AROUND * np.interp(MARKED, masses, areas, right=0.0) * orders[0].size
     gone = _of_class(probabilities, np.where(mark[..., None], np.stack(covers), pixels_HWC), explained)
     return Scores(
         whole,
@@ -141,7 +142,7 @@ def score(
         float(better[1:].mean()),
         float((better[0] > better[1:]).mean()),
         _marked(whole, ends[1:], gone),
-        _needed(enlarged[0], whole, hidden, curves[0]),
+        _needed(areas, masses, whole, hidden, curves[0]),
         0.0,
     )
 
@@ -255,21 +256,14 @@ def _marked(whole: float, hidden: np.ndarray, gone: np.ndarray) -> float:
     return float(np.clip((whole - gone[well]) / falls[well], 0, 1).mean()) if well.any() else 0.0
 
 
-def _needed(saliency: np.ndarray, whole: float, hidden: float, curve: np.ndarray) -> float:
+def _needed(areas: np.ndarray, masses: np.ndarray, whole: float, hidden: float, curve: np.ndarray) -> float:
     """`Scores.needed`: (SHARES, 2) answers with the strongest places hidden, and shown alone."""
-    if whole <= hidden or not saliency.any():
+    if whole <= hidden or not masses[-1]:
         return 0.0
     shares = np.array([0.0, *SHARES, 1.0])
     gone = (whole - np.array([whole, *curve[:, 0], hidden])) / (whole - hidden)
     come = (np.array([hidden, *curve[:, 1], whole]) - hidden) / (whole - hidden)
-    area, mass = _masses(saliency)
-    return float(np.interp(max(_first_at(shares, gone), _first_at(shares, come)), area, mass))
-
-
-def _area_of(saliency: np.ndarray, mass: float) -> float:
-    """The share of the image, its strongest places, that has such a share of a map's mass."""
-    areas, masses = _masses(saliency)
-    return float(np.interp(mass, masses, areas))
+    return float(np.interp(max(_first_at(shares, gone), _first_at(shares, come)), areas, masses))
 
 
 def _masses(saliency: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

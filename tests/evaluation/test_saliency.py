@@ -281,6 +281,13 @@ def test_what_one_cover_alone_says_at_a_place_is_half_the_truth() -> None:
     assert found.marked == pytest.approx(0.5)
 
 
+def test_a_map_that_marks_nothing_hides_nothing() -> None:
+    image = np.full((32, 32, 3), 255, np.uint8)
+    image[16:] = 0
+    found = score(brightness_of(8, 8), image, 1, np.zeros((8, 8), np.float32), np.random.default_rng(0))
+    assert found.marked == 0 and found.needed == 0 and found.fault()
+
+
 def test_an_answer_that_hiding_does_not_move_is_said_so() -> None:
     image = np.full((32, 32, 3), 90, np.uint8)
     found = score(brightness_of(8, 8), image, 1, np.eye(4, dtype=np.float32), np.random.default_rng(0))
