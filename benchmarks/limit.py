@@ -98,9 +98,9 @@ def _bare(
 ) -> Callable[[], float]:
     """Images a second of the plainest loop, from the end of its first step on."""
     if arranged:
-        numerics = choose_numerics(RuntimeConfig(), CPU, 1)
+        numerics = choose_numerics(RuntimeConfig(), CPU, 1, model)
         numerics.place(model)
-        images = numerics.arranged(images)
+        images, model = numerics.arranged(images), numerics.network(model)
     optimizer = torch.optim.Adam(model.parameters(), lr=1e-3, fused=arranged)
     batches = list(zip(images.split(batch_size), labels.split(batch_size), strict=True))
 

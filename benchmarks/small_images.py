@@ -188,7 +188,7 @@ def _bare_in_a_process(options: argparse.Namespace, recipe: str) -> float:
 
 
 def _bare_images_per_s(name: str, decay: float, num_steps: int = 400) -> float:
-    """Forward, backward and optimiser step on tensors in memory, as fast as torch does them here."""
+    """Forward, backward and optimiser step on tensors in memory, in the order of memory in which torch is faster."""
     import torch
     from torch.nn import functional as F
 
@@ -196,17 +196,20 @@ def _bare_images_per_s(name: str, decay: float, num_steps: int = 400) -> float:
     from core.training.models import build_network
 
     model = ModelConfig(architecture=name, weights="random", tune="all", dropout=0.0)
-    network = build_network(model, 10, 32).to(memory_format=torch.channels_last)
-    optimizer = torch.optim.Adam(network.parameters(), lr=1e-3, weight_decay=decay, fused=True)
-    images = torch.rand(BATCH, 3, 32, 32).to(memory_format=torch.channels_last)
     labels = torch.randint(0, 10, (BATCH,))
-    for step in range(num_steps + num_steps // 10):
-        if step == num_steps // 10:
-            began = time.perf_counter()
-        optimizer.zero_grad()
-        F.cross_entropy(network(images), labels).backward()
-        optimizer.step()
-    return round(num_steps * BATCH / (time.perf_counter() - began), 1)
+    found = []
+    for order in (torch.channels_last, torch.contiguous_format):
+        network = build_network(model, 10, 32).to(memory_format=order)
+        optimizer = torch.optim.Adam(network.parameters(), lr=1e-3, weight_decay=decay, fused=True)
+        images = torch.rand(BATCH, 3, 32, 32).to(memory_format=order)
+        for step in range(num_steps + num_steps // 10):
+            if step == num_steps // 10:
+                began = time.perf_counter()
+            optimizer.zero_grad()
+            F.cross_entropy(network(images), labels).backward()
+            optimizer.step()
+        found.append(num_steps * BATCH / (time.perf_counter() - began))
+    return round(max(found), 1)
 
 
 def _print(**row: object) -> None:

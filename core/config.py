@@ -315,7 +315,8 @@ class RuntimeConfig(_Group):
         "float32.",
     )
     channels_last: Literal["auto", "on", "off"] = Field(
-        "auto", description="Memory order of images; on is often faster for convolutions. auto decides by device."
+        "auto",
+        description="Memory order of images; on is often faster for convolutions. auto decides by device and network.",
     )
     compile: Literal["auto", "on", "off"] = Field(
         "auto",

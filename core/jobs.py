@@ -39,8 +39,9 @@ TURN_CAME = "DARKROOM_TURN_CAME"  # environment of a process that waited for its
 STATUS, PROCESS, STOP, LOG, LOCK = "status.json", "process.json", "stop", "log.txt", ".lock"
 ENDED_AS = "exit.json"
 # Threads that wait for one another look a short while and then sleep. By default they look for so long that beside
-# another busy program training was four times slower; alone it makes no difference (benchmarks/busy_machine.py).
-NEIGHBOURLY = {"GOMP_SPINCOUNT": "3000"}
+# another busy program training was up to four times slower; where they look shorter still, a tenth is lost to waking
+# them when nobody else is at work (benchmarks/busy_machine.py).
+NEIGHBOURLY = {"GOMP_SPINCOUNT": "10000"}
 
 
 @dataclass(frozen=True)

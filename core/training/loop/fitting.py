@@ -62,7 +62,7 @@ class Fitting:
         self._model, self._groups, self._train, self._val = model, groups, train, val
         self._recipe, self._callbacks, self._ranks = recipe, callbacks, ranks
         self._steps_per_epoch = -(-len(train.sizes(0, optim.batch_size)) // optim.accumulate)
-        self._numerics = choose_numerics(recipe.runtime, device, self._steps_per_epoch * optim.epochs)
+        self._numerics = choose_numerics(recipe.runtime, device, self._steps_per_epoch * optim.epochs, model)
         self._numerics.place(model)
         share(model.state_dict().values(), ranks)  # the average must begin with the same weights everywhere
         self._average = Average(model, optim.ema_decay) if optim.ema_decay else None
@@ -92,7 +92,7 @@ class Fitting:
         if self._awake is not None:
             self._callbacks.on_note(f"One more part of the network learns from epoch {self._position.epoch} on.")
         self._awake = awake
-        wrapped = self._ranks.wrap(self._model)
+        wrapped = self._ranks.wrap(self._numerics.network(self._model))
         must_compile = self._recipe.runtime.compile == "on"
         self._stepper.forward = compile_model(wrapped, must_compile) if self._numerics.compiled else wrapped
 

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from core.config import RuntimeConfig
 from core.errors import InputError
+from core.training.loop.chains import Chain, is_chain
 from core.training.loop.convolutions import fast_gradients
 
 # Compiling takes about a minute and saves some tenths of a step, so a run must have this many to gain by it.
@@ -27,12 +28,14 @@ class Numerics:
         dtype: what layers that bear it compute in; None: all in float32.
         channels_last: images and kernels with the channels of a pixel side by side.
         compiled: through torch.compile.
+        chained: the network is computed as a `core.training.loop.chains.Chain`.
     """
 
     device: torch.device
     dtype: torch.dtype | None
     channels_last: bool
     compiled: bool
+    chained: bool = False
 
     def forward(self) -> AbstractContextManager[object]:
         """For the time of a forward pass: precision, and how gradients will be computed."""
@@ -53,6 +56,10 @@ class Numerics:
         else:
             model.to(self.device)
 
+    def network(self, model: nn.Module) -> nn.Module:
+        """What answers in the model's place, with its weights."""
+        return Chain(model) if self.chained else model
+
     def arranged(self, inputs: Tensor) -> Tensor:
         """Images in this order of memory; features as they are."""
         if self.channels_last and inputs.ndim == 4:
@@ -62,13 +69,14 @@ class Numerics:
     def words(self) -> str:
         """For the log: `float32, channels last`."""
         parts = [str(self.dtype or torch.float32).removeprefix("torch.")]
-        return ", ".join(parts + ["channels last"] * self.channels_last + ["compiled"] * self.compiled)
+        named = {"channels last": self.channels_last, "oneDNN's order": self.chained, "compiled": self.compiled}
+        return ", ".join(parts + [name for name, is_so in named.items() if is_so])
 
 
 PLAIN = Numerics(torch.device("cpu"), None, channels_last=False, compiled=False)
 
 
-def choose_numerics(runtime: RuntimeConfig, device: torch.device, num_steps: int) -> Numerics:
+def choose_numerics(runtime: RuntimeConfig, device: torch.device, num_steps: int, model: nn.Module) -> Numerics:
     """Settle every `auto`.
 
     Args:
@@ -78,13 +86,12 @@ def choose_numerics(runtime: RuntimeConfig, device: torch.device, num_steps: int
     dtype = {"float32": None, "bf16": torch.bfloat16, "fp16": torch.float16, "auto": None}[runtime.precision]
     if runtime.precision == "auto" and on_gpu:
         dtype = torch.bfloat16 if torch.cuda.is_bf16_supported(including_emulation=False) else torch.float16
-    channels_last = runtime.channels_last == "on" or (
-        runtime.channels_last == "auto" and (dtype is not None or not on_gpu)
-    )
     worth_compiling = on_gpu and num_steps >= STEPS_WORTH_COMPILING
-    return Numerics(
-        device, dtype, channels_last, runtime.compile == "on" or (runtime.compile == "auto" and worth_compiling)
-    )
+    compiled = runtime.compile == "on" or (runtime.compile == "auto" and worth_compiling)
+    may_choose = runtime.channels_last == "auto"
+    chained = may_choose and device.type == "cpu" and dtype is None and not compiled and is_chain(model)
+    channels_last = runtime.channels_last == "on" or (may_choose and not chained and (dtype is not None or not on_gpu))
+    return Numerics(device, dtype, channels_last, compiled, chained)
 
 
 def compile_model(model: nn.Module, must: bool) -> nn.Module:

@@ -59,7 +59,7 @@ class Stepper:
         numerics: Numerics,
         ranks: Ranks,
     ) -> None:
-        self.forward = model
+        self.forward = numerics.network(model)
         self._optimizers, self._loss, self._average = optimizers, loss, average
         self._optim, self._numerics, self._ranks = optim, numerics, ranks
         self._boundary = Boundary(model, numerics.device)

@@ -36,6 +36,7 @@ def evaluate(
     """
     numerics = numerics or PLAIN
     model.eval()
+    network = numerics.network(model)
     began = time.perf_counter()
     sums = torch.zeros(1 + 2 * num_classes, dtype=torch.float64, device=numerics.device)
     with torch.inference_mode():
@@ -43,7 +44,7 @@ def evaluate(
             if ranks.size == 1 and should_stop():
                 return None
             with numerics.forward():
-                logits = model(numerics.arranged(inputs)).float()
+                logits = network(numerics.arranged(inputs)).float()
             named = F.one_hot(labels, num_classes)
             right = (logits.argmax(dim=1) == labels).unsqueeze(1)
             loss = F.cross_entropy(logits, labels, reduction="sum").view(1)

@@ -86,7 +86,7 @@ def range_test(
         Stopped: asked to.
     """
     optim = recipe.optim.model_copy(update={"learning_rate": 1.0})  # the factor of each step is its rate
-    numerics = choose_numerics(recipe.runtime, recipe.device, len(tried))
+    numerics = choose_numerics(recipe.runtime, recipe.device, len(tried), model)
     numerics.place(model)
     model.train()
     for group in groups or []:
