@@ -81,6 +81,7 @@ def choose_numerics(runtime: RuntimeConfig, device: torch.device, num_steps: int
 
     Args:
         num_steps: of the whole run, since compiling pays only in a long one.
+        model: what will learn; some networks have a better order of memory.
     """
     on_gpu = device.type == "cuda"
     dtype = {"float32": None, "bf16": torch.bfloat16, "fp16": torch.float16, "auto": None}[runtime.precision]
