@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -100,21 +101,31 @@ def test_features_and_head_are_counted_apart(
 
     def engine(inputs: np.ndarray) -> np.ndarray:
         calls.append(len(inputs))
+        time.sleep(0.01)
         return np.zeros((len(inputs), 128), np.float32)
 
-    monkeypatch.setattr(trial_learning, "fastest_engine", lambda *_: (Engine(engine), None))
+    def fastest(*_: object) -> tuple[Engine, None]:
+        time.sleep(0.02)
+        return Engine(engine), None
+
+    def features_s(found: Any, num_images: int) -> float:
+        """All are computed; what is not decoded while the engine is made ready is decoded too, at half speed."""
+        ahead = min(num_images, found.phases["preparing"] * found.loader_images_per_s / 2)
+        return num_images / found.compute_images_per_s + (num_images - ahead) / found.loader_images_per_s
+
+    monkeypatch.setattr(trial_learning, "fastest_engine", fastest)
     setup = _setup(home)
     # A small network in the place of a pretrained one, which no user could choose for this.
     config = setup.config.model_copy(update={"model": setup.config.model.model_copy(update={"tune": "head"})})
     setup = replace(setup, config=config)
     found = forecast(setup)
     assert list(found.phases)[:4] == ["starting", "preparing", "features", "training"]
-    assert sum(calls) == 56  # all training images, as they are few; counted up to all 80
-    assert found.phases["features"] == pytest.approx(80 / found.images_per_s)
+    assert sum(calls) == 16 + 56  # a batch to warm up and all training images, as they are few; counted up to all 80
+    assert found.phases["features"] == pytest.approx(features_s(found, 80))
     kept = KeptFeatures.of(setup.workspace.features, setup.network().backbone, setup.spec, CPU)
     kept.add(setup.images("train"), np.zeros((56, 128), np.float32))
     found = forecast(setup)  # a run will find those and compute 24
-    assert found.phases["features"] == pytest.approx(24 / found.images_per_s)
+    assert found.phases["features"] == pytest.approx(features_s(found, 24))
 
 
 def test_a_whole_training_is_the_sum_of_its_steps() -> None:

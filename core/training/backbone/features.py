@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from core.preprocess import normalise
+from core.preprocess import PreprocessSpec, normalise
 from core.training.backbone.engines import RUNTIMES, Engine
 from core.training.backbone.onnx_graph import backbone_graph
 from core.training.backbone.read_ahead import ReadAhead
@@ -92,8 +92,7 @@ def compute_features(
     features: np.ndarray | None = None  # filled in place: parts put together at the end would be there twice
     done = 0
     with contextlib.nullcontext(ahead) if ahead else ReadAhead([images]) as reading:
-        batches = reading.batches(images, BATCH)
-        for part in _in_order(lambda pixels: engine(normalise(pixels, images.spec)), batches, engine.at_once):
+        for part in features_of(engine, reading.batches(images, BATCH), images.spec):
             if should_stop():
                 return None
             if features is None:
@@ -102,6 +101,11 @@ def compute_features(
             done += len(part)
             on_progress(done, len(images))
     return features
+
+
+def features_of(engine: Engine, pixels: Iterable[np.ndarray], spec: PreprocessSpec) -> Iterator[np.ndarray]:
+    """Features of batches that are decoded, uint8 (n, size, size, 3), in order, as many at once as the engine takes."""
+    return _in_order(lambda batch: engine(normalise(batch, spec)), pixels, engine.at_once)
 
 
 def _in_order(work: Callable[[Item], Found], items: Iterable[Item], at_once: int) -> Iterator[Found]:

@@ -40,7 +40,7 @@ def forecast(setup: Setup, status: StatusWriter) -> dict[str, Any]:
     free = free_bytes(setup.device) + (process.memory_info().rss if setup.device.type == "cpu" else 0)
     network = setup.network()
     phases = {"starting": time.time() - process.create_time()}
-    learning = try_learning(setup, network, watch_of(status))
+    learning = try_learning(setup, network, phases["starting"], watch_of(status))
     phases |= learning.phases
     finish = Finish({}, 0)
     if not learning.refusals:

@@ -7,11 +7,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-import numpy as np
 import torch
 from torch import nn
 
-from core.training.backbone.features import compute_features, fastest_engine
+from core.architectures import OFFLINE
+from core.preprocess import normalise
+from core.training.backbone.engines import Engine
+from core.training.backbone.features import BATCH, fastest_engine, features_of
 from core.training.backbone.kept_features import KeptFeatures
 from core.training.batching.batches import Batches, TensorBatches
 from core.training.batching.images import Images, fits_in_memory
@@ -23,11 +25,12 @@ from core.training.models.groups import ParameterGroup, parameter_groups
 from core.training.session import CHECKPOINT_EVERY_S, MOST_OF_THE_TIME
 from core.training.setup import Setup
 from core.training.trials.pace import Pace, measure_pace
-from core.training.watch import Watch
+from core.training.watch import Stopped, Watch
 
 SAMPLE_PIXELS = 4_000_000  # of a sample of training images: 4,000 of 32 px, 80 of 224 px
 FEWEST_BATCHES, MOST_VAL = 6, 512
 FEATURE_SAMPLE = 96
+LOADING_LEAVES = 0.5  # of the speed images are decoded at, while torch and the backbone are loaded
 HEAD_ROWS = 20_000  # of features; more are no slower each
 LOADED_ALONE_S = 2.0
 SLOW_S = 2.0  # an export; a graph from the cache is there sooner
@@ -70,16 +73,19 @@ class _Fit:
     refusals: list[str]
 
 
-def try_learning(setup: Setup, network: Network, watch: Watch) -> Learning:
+def try_learning(setup: Setup, network: Network, starting_s: float, watch: Watch) -> Learning:
     """Do it with a few images.
+
+    Args:
+        starting_s: what the process took until now, and a run's would.
 
     Raises:
         Stopped: asked to.
         DarkroomError: an image can no longer be read, or the settings cannot be used.
     """
-    return (
-        _on_features(setup, network, watch) if setup.config.model.tune == "head" else _on_images(setup, network, watch)
-    )
+    if setup.config.model.tune == "head":
+        return _on_features(setup, network, starting_s, watch)
+    return _on_images(setup, network, watch)
 
 
 def _on_images(setup: Setup, network: Network, watch: Watch) -> Learning:
@@ -147,7 +153,7 @@ def _decoding_s(images: Images, num_images: int, watch: Watch) -> float:
     return (time.monotonic() - began) / max(1, num_images)
 
 
-def _on_features(setup: Setup, network: Network, watch: Watch) -> Learning:
+def _on_features(setup: Setup, network: Network, starting_s: float, watch: Watch) -> Learning:
     config = setup.config
     counts = {split: int((setup.manifest["split"] == split).sum()) for split in ("train", "val", "test")}
     some = setup.images("train", FEATURE_SAMPLE)
@@ -160,16 +166,7 @@ def _on_features(setup: Setup, network: Network, watch: Watch) -> Learning:
         engine, graph = fastest_engine(network.backbone, some, setup.device, setup.workspace.backbones, watch.log)
         preparing_s = time.monotonic() - began
     watch.enter("features", "Computing the features of a few images.")
-    calls_s, began = list[float](), time.monotonic()
-
-    def timed(inputs: np.ndarray) -> np.ndarray:
-        before = time.monotonic()
-        found = engine(inputs)
-        calls_s.append(time.monotonic() - before)
-        return found
-
-    compute_features(replace(engine, run=timed), some, watch.meter(), watch.should_stop)
-    image_s = (time.monotonic() - began) / len(some)
+    decoding_s, engine_s = _decoding_and_engine_s(engine, some, watch)
     kept = KeptFeatures.of(setup.workspace.features, network.backbone, setup.spec, setup.device)
     num_new = sum(int((~kept.knows(setup.images(split))).sum()) for split in counts)
     num_views = config.augment.views * counts["train"]
@@ -177,15 +174,23 @@ def _on_features(setup: Setup, network: Network, watch: Watch) -> Learning:
     network.head.to(setup.device)
     train, val = _noise(setup, network, counts["train"], 0), _noise(setup, network, counts["val"], None)
     fit = _fit(setup, network.head, [None], train, val, watch)
-    phases = {"preparing": preparing_s, "features": image_s * (num_new + num_views)}
+    # The run decodes while the backbone is made ready; the offline one's images even while torch is being loaded.
+    ahead_s = preparing_s + (starting_s if config.model.architecture == OFFLINE else 0.0)
+    # A GPU computes while processor cores decode.
+    image_s = decoding_s + engine_s if setup.device.type == "cpu" else max(decoding_s, engine_s)
+    ahead = min(num_new, ahead_s / decoding_s * LOADING_LEAVES)
+    phases = {
+        "preparing": preparing_s,
+        "features": (num_new + num_views) * image_s - ahead * (image_s - engine_s),
+    }
     if not fit.paces:
         return Learning(phases, batch_size=fit.batch_size, backbone=graph, refusals=fit.refusals)
     phases["training"] = _training_s(setup, fit.paces, counts["train"], counts["val"])
     return Learning(
         phases=phases,
         images_per_s=1 / image_s,
-        loader_images_per_s=1 / _decoding_s(some, len(some), watch),
-        compute_images_per_s=len(some) / max(1e-9, sum(calls_s) / min(engine.at_once, len(calls_s))),
+        loader_images_per_s=1 / decoding_s,
+        compute_images_per_s=1 / engine_s,
         batch_size=fit.batch_size,
         accumulate=fit.accumulate,
         checkpoint_bytes=fit.paces[-1].checkpoint_bytes,
@@ -193,6 +198,24 @@ def _on_features(setup: Setup, network: Network, watch: Watch) -> Learning:
         backbone=graph,
         refusals=fit.refusals,
     )
+
+
+def _decoding_and_engine_s(engine: Engine, images: Images, watch: Watch) -> tuple[float, float]:
+    """Seconds an image takes to be decoded, and the engine for its features, one after the other."""
+    began = time.monotonic()
+    pixels = images.decode(watch.meter(), watch.should_stop)
+    if pixels is None:
+        raise Stopped
+    decoding_s = (time.monotonic() - began) / len(images)
+    batches = [pixels[start : start + BATCH].transpose(0, 2, 3, 1) for start in range(0, len(pixels), BATCH)]
+    engine(normalise(batches[0], images.spec))  # some engines arrange themselves for the first batch of a size
+    began, done, report = time.monotonic(), 0, watch.meter()
+    for part in features_of(engine, batches, images.spec):
+        if watch.should_stop():
+            raise Stopped
+        done += len(part)
+        report(done, len(images))
+    return decoding_s, (time.monotonic() - began) / len(images)
 
 
 def _noise(setup: Setup, network: Network, num_images: int, shuffle_seed: int | None) -> TensorBatches:
