@@ -28,7 +28,7 @@ def decode_early(config: TrainConfig, manifest: pd.DataFrame) -> ReadAhead | Non
     Raises:
         InputError: the run's dataset is gone.
     """
-    if config.model.tune != "head" or config.model.architecture != OFFLINE:
+    if not may_decode_early(config):
         return None
     spec, root = offline_spec(config.preprocess), open_dataset(Workspace.default(), config.data.dataset).root
     frame = usable(manifest)
@@ -36,6 +36,11 @@ def decode_early(config: TrainConfig, manifest: pd.DataFrame) -> ReadAhead | Non
         return None
     paths = [frame.loc[frame["split"] == split, "path"].tolist() for split in SPLITS]
     return ReadAhead([Images(root, some, [0] * len(some), spec) for some in paths])
+
+
+def may_decode_early(config: TrainConfig) -> bool:
+    """Whether a run's pixels are needed once, for features, and it is known without torch which."""
+    return config.model.tune == "head" and config.model.architecture == OFFLINE
 
 
 def offline_spec(preprocess: PreprocessConfig) -> PreprocessSpec:

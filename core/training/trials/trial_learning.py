@@ -10,7 +10,6 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from core.architectures import OFFLINE
 from core.preprocess import normalise
 from core.training.backbone.engines import Engine
 from core.training.backbone.features import BATCH, fastest_engine, features_of
@@ -18,6 +17,7 @@ from core.training.backbone.kept_features import KeptFeatures
 from core.training.batching.batches import Batches, TensorBatches
 from core.training.batching.images import Images, fits_in_memory
 from core.training.batching.pixel_sources import training_images
+from core.training.early import may_decode_early
 from core.training.loop.engine import Diverged, OutOfMemory
 from core.training.materials import Places, image_material
 from core.training.models import Network
@@ -174,8 +174,8 @@ def _on_features(setup: Setup, network: Network, starting_s: float, watch: Watch
     network.head.to(setup.device)
     train, val = _noise(setup, network, counts["train"], 0), _noise(setup, network, counts["val"], None)
     fit = _fit(setup, network.head, [None], train, val, watch)
-    # The run decodes while the backbone is made ready; the offline one's images even while torch is being loaded.
-    ahead_s = preparing_s + (starting_s if config.model.architecture == OFFLINE else 0.0)
+    # A run decodes while its backbone is made ready, some while torch is being loaded too.
+    ahead_s = preparing_s + (starting_s if may_decode_early(config) else 0.0)
     # A GPU computes while processor cores decode.
     image_s = decoding_s + engine_s if setup.device.type == "cpu" else max(decoding_s, engine_s)
     ahead = min(num_new, ahead_s / decoding_s * LOADING_LEAVES)
