@@ -78,7 +78,7 @@ def _ours(data: Path, home: Path, what: str) -> float:
     )
     seconds = time.perf_counter() - began
     answer = json.loads(done.stdout.splitlines()[-1])
-    with closing(sqlite3.connect(home / "cache" / "thumbnails" / "thumbnails.sqlite")) as kept:
+    with closing(sqlite3.connect(home / "cache" / "thumbnails" / "packs.sqlite")) as kept:
         tables = kept.execute("SELECT count(*) FROM sqlite_master WHERE name = 'px160'").fetchone()[0]  # tiny: none
         thumbnails = kept.execute("SELECT count(*) FROM px160").fetchone()[0] if tables else 0
     _report(what, seconds, answer, thumbnails=thumbnails)

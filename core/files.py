@@ -11,8 +11,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import orjson
-
 from core.errors import DarkroomError, DiskFull
 
 if TYPE_CHECKING:  # the processes that read images come without it
@@ -85,6 +83,8 @@ def read_json(path: Path) -> Any | None:
     Raises:
         DarkroomError: the file is not JSON.
     """
+    import orjson  # loading it takes as long as looking at two thousand files that have not changed
+
     try:
         return orjson.loads(path.read_bytes())
     except FileNotFoundError:
@@ -106,6 +106,8 @@ def read_jsonl(path: Path) -> list[dict[str, Any]]:
         text = path.read_bytes()
     except FileNotFoundError:
         return []
+    import orjson
+
     lines = [line for line in text[: text.rfind(b"\n") + 1].splitlines() if line.strip()]
     return [orjson.loads(line) for line in lines]
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 import re
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from core.errors import InputError
 from core.files import writing
@@ -14,8 +14,7 @@ REPOSITORY = Path(__file__).resolve().parent.parent
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,120}")
 
 
-@dataclass(frozen=True)
-class Workspace:
+class Workspace(NamedTuple):
     """The folder that holds everything Darkroom makes: `DARKROOM_HOME`, or `workspace/` beside `app.py`."""
 
     root: Path

@@ -9,7 +9,6 @@ from pathlib import Path
 
 import numpy as np
 from filelock import FileLock
-from PIL import Image
 
 from core.data.index import index_into
 from core.data.stored import Dataset, publish, read_dataset
@@ -49,6 +48,8 @@ def _whole(folder: Path) -> Dataset | None:
 
 def _write_images(folder: Path) -> None:
     """`<class>/<number>.png`; pixel values 0..16 of the source are spread over 0..255."""
+    from PIL import Image  # once on a machine; whoever indexes photos loads this module and need not wait for it
+
     table = _read_table()
     for label in range(10):
         (folder / str(label)).mkdir(parents=True)

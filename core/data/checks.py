@@ -5,14 +5,13 @@ Also the versions of how images are measured and scored: a manifest made by anot
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
-MEASURES_VERSION = 2  # goes up when `core.data.quality` measures otherwise: all files are then read again
+MEASURES_VERSION = 3  # goes up when `core.data.quality` measures otherwise: all files are then read again
 SCORES_VERSION = 3  # goes up when `core.data.scores` or `duplicates` judge otherwise: then nothing is answered unread
 
 
-@dataclass(frozen=True)
-class Check:
+class Check(NamedTuple):  # no dataclass, here and in `walk`: loading what makes them takes as long as a walk
     """One way an image can be wrong. Its score is 0..1: 1 is fine, 0 the worst.
 
     Attributes:

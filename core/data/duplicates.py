@@ -116,11 +116,12 @@ def hash_words(hashes: pd.Series) -> np.ndarray:
 
 
 def _distances(words: np.ndarray, first: np.ndarray, second: np.ndarray) -> np.ndarray:
-    """In how many bits the hashes of pairs of rows differ: int32; word by word, which is three times as fast."""
-    distance = np.zeros(len(first), np.int32)
-    for word in words.T:
-        distance += np.bitwise_count(word[first] ^ word[second])
-    return distance
+    """In how many bits the hashes of pairs of rows differ: int32."""
+    differ = words.take(first, axis=0) ^ words.take(second, axis=0)
+    # Four counts of at most 64 a pair, one in each byte; added by twos, in a quarter of the time that a sum takes.
+    counts = np.bitwise_count(differ).view(np.uint32).ravel()
+    counts = (counts & 0x00FF00FF) + (counts >> 8 & 0x00FF00FF)
+    return ((counts & 0xFFFF) + (counts >> 16)).astype(np.int32)
 
 
 class _Search:

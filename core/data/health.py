@@ -10,7 +10,7 @@ import pandas as pd
 
 from core.data.checks import CHECKS, Check
 from core.data.label_issues import THRESHOLD as LABEL_THRESHOLD
-from core.data.manifest import usable
+from core.data.manifest import read_columns, usable
 from core.data.stored import Dataset
 from core.wording import count
 
@@ -56,8 +56,11 @@ class Finding:
 
 def flag_counts(dataset: Dataset) -> dict[str, int]:
     """How many usable images each check flags."""
-    rows = usable(dataset.manifest())
-    return {check.name: int(rows[f"is_{check.name}"].sum()) for check in CHECKS}
+    flags = [f"is_{check.name}" for check in CHECKS]
+    rows = usable(
+        dataset.manifest() if dataset.num_edits else read_columns(dataset.folder, ["error", "excluded", *flags])
+    )
+    return {check.name: int(rows[flag].sum()) for check, flag in zip(CHECKS, flags, strict=True)}
 
 
 def checks_of(rows: pd.DataFrame) -> list[Check]:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pyarrow.parquet as pq
 
 from core.data.checks import CHECKS
 from core.errors import DarkroomError, InputError
@@ -75,6 +76,20 @@ def read_manifest(folder: Path) -> pd.DataFrame:
         return frame.astype({name: kind for name, kind in COLUMNS.items() if frame[name].dtype != kind})
     except (OSError, ValueError, KeyError) as error:  # pyarrow's own errors are ValueErrors
         raise DarkroomError(f"The manifest {path} is damaged ({error}).", "Index the folder again.") from error
+
+
+def read_columns(folder: Path, names: list[str]) -> pd.DataFrame:
+    """Some columns of the table stored in `folder`, as they are there.
+
+    Raises:
+        DarkroomError: the table is missing or damaged, or lacks one of them.
+    """
+    path = folder / MANIFEST
+    try:  # not by pandas, whose reader loads pyarrow's datasets first
+        with pq.ParquetFile(path) as stored:
+            return stored.read(names).select(names).to_pandas()
+    except (OSError, ValueError, KeyError) as error:  # pyarrow's own errors are ValueErrors
+        raise DarkroomError(f"The manifest {path} cannot be read ({error}).", "Index the folder again.") from error
 
 
 def with_all_columns(frame: pd.DataFrame) -> pd.DataFrame:

@@ -15,13 +15,17 @@ import sys
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
+import cv2
+import numpy as np
+
 from core.data.kept import Keeper
+from core.data.plain_jpeg import read_plain
 from core.data.quality import Measures, Sketch, measure, sketch
 from core.data.shrink import PIXEL_ART, THUMB, jpeg, thumbnail_of
 from core.errors import ImageReadError
-from core.preprocess import decode, open_image
 
 MAX_BYTES = 2**30  # more than the largest image allowed takes uncompressed; such a file is read into memory whole
+_NOT_GIVEN_BACK = 2**24  # bytes
 _ORIENTATION, _LYING = 0x0112, (5, 6, 7, 8)  # EXIF: orientations that swap width and height
 
 
@@ -83,13 +87,7 @@ def _look(path: str, thumbnails: Keeper | None) -> tuple[Facts, Sketch | None]:
         return facts._replace(error=_in_words(error)), None
     facts = facts._replace(content_hash=content_hash(data))
     try:
-        image = open_image(data)
-        (width, height), mode = image.size, image.mode
-        # The same decoding as training's, so what passes here passes there. JPEG at a reduced scale still goes through
-        # every byte of the file, so a truncated one is found.
-        upright = decode(image, at_least=THUMB)
-        if image.getexif().get(_ORIENTATION) in _LYING:
-            width, height = height, width
+        facts, upright = _decoded(facts, data)
         small = thumbnail_of(upright)
         drawn = sketch(upright, small)
     except ImageReadError as error:
@@ -99,9 +97,28 @@ def _look(path: str, thumbnails: Keeper | None) -> tuple[Facts, Sketch | None]:
     except MemoryError:
         return facts._replace(error="There is not enough memory to decode it."), None
     assert facts.content_hash
-    if thumbnails and max(width, height) > PIXEL_ART:
+    if thumbnails and max(facts.width, facts.height) > PIXEL_ART:
         thumbnails.add(facts.content_hash, jpeg(small))
-    return facts._replace(width=width, height=height, mode=mode, format=image.format), drawn
+    return facts, drawn
+
+
+def _decoded(facts: Facts, data: bytes) -> tuple[Facts, np.ndarray]:
+    """What the file says of the image, and its pixels (H, W, 3), perhaps at reduced scale.
+
+    The same decoding as training's, so what passes here passes there. JPEG at a reduced scale still goes through every
+    byte of the file, so a truncated one is found.
+    """
+    if plain := read_plain(data, THUMB):
+        facts = facts._replace(width=plain.width, height=plain.height, mode=plain.mode, format="JPEG")
+        return facts, plain.pixels_HWC
+    from core.preprocess import decode, open_image  # Pillow, which a folder of plain photos can do without
+
+    image = open_image(data)
+    (width, height), mode = image.size, image.mode
+    upright = np.asarray(decode(image, at_least=THUMB))
+    if image.getexif().get(_ORIENTATION) in _LYING:
+        width, height = height, width
+    return facts._replace(width=width, height=height, mode=mode, format=image.format), upright
 
 
 def serve(root: str, thumbnails: str) -> None:
@@ -111,6 +128,8 @@ def serve(root: str, thumbnails: str) -> None:
         thumbnails: the folder to keep them in, or empty.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
+    cv2.setNumThreads(1)  # each process is one of many
+    np.empty(_NOT_GIVEN_BACK, np.uint8)  # glibc keeps as much as was once freed, else memory is fetched for each image
     keeper = Keeper(thumbnails, THUMB) if thumbnails else None
     questions, answering = open(0, encoding="utf-8", closefd=False), open(1, "w", encoding="utf-8", closefd=False)
     for line in questions:

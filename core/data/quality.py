@@ -1,7 +1,7 @@
 """What is measured of one decoded image, for statistics, quality checks and the search for duplicates.
 
-All of it comes from the one decoded image the thumbnail is made of. With pillow and numpy alone, as the processes that
-read images load nothing else; and frugal, as a million images pass here: each array is a few thousand numbers.
+All of it comes from the one decoded image the thumbnail is made of. With OpenCV and numpy alone, as the processes that
+read images load little else; and frugal, as a million images pass here: most arrays are a few thousand numbers.
 """
 
 from __future__ import annotations
@@ -10,8 +10,10 @@ from collections.abc import Sequence
 from functools import lru_cache
 from typing import NamedTuple
 
+import cv2
 import numpy as np
-from PIL import Image
+
+from core.data.shrink import averaged
 
 HASH_SIDE = 16  # frequencies a side: 256 bits
 LOW_BITS = 64  # the first ones, of the lower 8 x 8 frequencies
@@ -66,17 +68,19 @@ class Sketch(NamedTuple):
     pixels: np.ndarray
 
 
-def sketch(upright: Image.Image, small: Image.Image) -> Sketch:
+def sketch(upright_HWC: np.ndarray, small_HWC: np.ndarray) -> Sketch:
     """What `measure` needs of one image.
 
     Args:
-        upright: RGB, as decoded, perhaps at reduced scale.
-        small: the same image in few pixels, such as its thumbnail.
+        upright_HWC: RGB 0..255, as decoded, perhaps at reduced scale.
+        small_HWC: the same image in few pixels, such as its thumbnail.
     """
-    # Picked, not averaged, pixels: averages would be less varied than the image is.
-    sample = small if max(small.size) <= _SAMPLE else small.resize((_SAMPLE, _SAMPLE), Image.Resampling.NEAREST)
-    alike = perceptual_hash(small) if min(upright.size) >= _LEAST_SIDE else None
-    return Sketch(alike, sharpness(upright), _values(sample).reshape(-1, 3))
+    sample = small_HWC
+    if max(sample.shape[:2]) > _SAMPLE:  # picked, not averaged, pixels: averages would be less varied than the image is
+        sample = cv2.resize(sample, (_SAMPLE, _SAMPLE), interpolation=cv2.INTER_NEAREST_EXACT)
+    grey = cv2.cvtColor(upright_HWC, cv2.COLOR_RGB2GRAY)
+    alike = perceptual_hash(grey) if min(grey.shape) >= _LEAST_SIDE else None
+    return Sketch(alike, sharpness(grey), sample.reshape(-1, 3))
 
 
 def measure(sketches: Sequence[Sketch]) -> list[Measures]:
@@ -87,11 +91,6 @@ def measure(sketches: Sequence[Sketch]) -> list[Measures]:
         for some in (places[start : start + _AT_ONCE] for start in range(0, len(places), _AT_ONCE)):
             measures |= zip(some, _measured([sketches[place] for place in some]), strict=True)
     return [measures[place] for place in range(len(sketches))]
-
-
-def _values(image: Image.Image) -> np.ndarray:
-    """What `np.asarray` gives of 8-bit pixels, but rows of one dimension; it asks an image for much else first."""
-    return np.frombuffer(image.tobytes(), np.uint8).reshape(image.height, -1)
 
 
 def _measured(sketches: list[Sketch]) -> list[Measures]:
@@ -134,18 +133,18 @@ def _histograms(planes: np.ndarray) -> np.ndarray:
     return np.bincount(levels.ravel(), minlength=256 * len(planes)).reshape(-1, 256)
 
 
-def perceptual_hash(small: Image.Image) -> str:
+def perceptual_hash(grey_HW: np.ndarray) -> str:
     """64 hexadecimal digits: where the low frequencies of the discrete cosine transform are above their median.
 
     Pictures that look the same differ in few bits (see `core.data.duplicates`), whatever their size, brightness or
     compression. The method is pHash (Zauner, Implementation and Benchmarking of Perceptual Image Hash Functions,
     2010) with 16 x 16 frequencies; the first `LOW_BITS` bits are those of the lower 8 x 8.
     """
-    step = max(1, max(small.size) // _GRID)
-    blocks = _values(small.reduce(step)).astype(np.float32)
-    across, down = _of_colours(small.width, step), _cosines(small.height, step)
-    coefficients = (down @ (blocks @ across)).ravel()[_LOW_FIRST]
-    middle = np.partition(coefficients, len(coefficients) // 2)[len(coefficients) // 2]
+    height, width = grey_HW.shape
+    step = max(1, max(height, width) // _GRID)
+    blocks = averaged(grey_HW, step).astype(np.float32)
+    coefficients = (_cosines(height, step) @ blocks @ _cosines(width, step).T).ravel()[_LOW_FIRST]
+    middle = np.sort(coefficients)[len(coefficients) // 2]
     return np.packbits(coefficients > middle).tobytes().hex()
 
 
@@ -163,13 +162,7 @@ def _cosines(num_pixels: int, step: int) -> np.ndarray:
     return rows.astype(np.float32)
 
 
-@lru_cache(maxsize=1024)
-def _of_colours(num_pixels: int, step: int) -> np.ndarray:
-    """`_cosines` of the brightness of RGB blocks, for a row of them from the right: (3 * blocks, HASH_SIDE)."""
-    return np.kron(_cosines(num_pixels, step), _LUMA).T
-
-
-def sharpness(upright: Image.Image) -> float | None:
+def sharpness(grey_HW: np.ndarray) -> float | None:
     """How much neighbouring pixels differ against pixels four apart, 0..1, whatever the contrast; None where flat.
 
     The structure function of brightness, S(d) = mean (I(x + d) - I(x))^2, at d = 1 over d = 4. Where all detail is
@@ -178,23 +171,22 @@ def sharpness(upright: Image.Image) -> float | None:
     between the statistics of natural images and the response properties of cortical cells, 1987), and blur makes it
     fall faster. Being squared, the strongest edges decide: a sharp subject before a soft background is sharp.
     """
-    grey = upright.convert("L")
-    if max(grey.size) >= _SHARPNESS_BELOW and min(grey.size) > 2 * _FAR:
-        grey = grey.reduce(2)
-    levels = _values(grey)
-    if min(levels.shape) <= _FAR:
+    if max(grey_HW.shape) >= _SHARPNESS_BELOW and min(grey_HW.shape) > 2 * _FAR:
+        grey_HW = averaged(grey_HW, 2)
+    if min(grey_HW.shape) <= _FAR:
         return None
-    near, far = _structure(levels, 1), _structure(levels, _FAR)
+    near, far = _structure(grey_HW, 1), _structure(grey_HW, _FAR)
     least = 1 / _FAR**2
     return min(max((near / far - least) / (1 - least), 0.0), 1.0) if far else None
 
 
-def _structure(levels: np.ndarray, distance: int) -> float:
-    """S at one distance, of about fifty rows, which is exact enough."""
-    step = max(1, len(levels) // 50)
-    rows, below = levels[:-distance:step].astype(np.float32), levels[distance::step].astype(np.float32)
-    across, down = (rows[:, distance:] - rows[:, :-distance]).ravel(), (below - rows).ravel()
-    return float(across @ across) / across.size + float(down @ down) / down.size
+def _structure(grey_HW: np.ndarray, distance: int) -> float:
+    """S at one distance, across and down."""
+    pairs = (
+        (grey_HW[:, distance:], grey_HW[:, :-distance]),
+        (grey_HW[distance:], grey_HW[:-distance]),
+    )
+    return sum(cv2.norm(one, other, cv2.NORM_L2SQR) / one.size for one, other in pairs)
 
 
 def colourfulness(pixels: np.ndarray) -> float:

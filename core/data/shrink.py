@@ -1,38 +1,39 @@
-"""Small copies of an image for the browser; pillow alone."""
+"""Small copies of an image; with OpenCV and numpy alone, as the processes that read images load little else."""
 
 from __future__ import annotations
 
-from io import BytesIO
-
-from PIL import Image
+import cv2
+import numpy as np
 
 THUMB, LARGE = 160, 1024  # pixels, the longer side; of thumbnails about
 PIXEL_ART = 64  # pixels; up to here an image is sent exactly, as PNG, and is quicker made than looked up
 _QUALITY = 85
 
 
-def thumbnail_of(upright: Image.Image) -> Image.Image:
+def thumbnail_of(upright_HWC: np.ndarray) -> np.ndarray:
     """The image with its longer side as near to `THUMB` pixels as a whole factor brings it: at most half as much again.
 
     Whole blocks of pixels are averaged, at a third of the cost of any filter for the exact size.
     """
-    factor = max(1, round(max(upright.size) / THUMB))
-    return upright.reduce(factor) if factor > 1 else upright
+    return averaged(upright_HWC, max(1, round(max(upright_HWC.shape[:2]) / THUMB)))
 
 
-def small_copy(upright: Image.Image, size: int) -> Image.Image:
-    """The image with its longer side at most `size` pixels, never enlarged; the aspect ratio is kept."""
-    width, height = upright.size
-    longest = max(width, height)
-    if longest <= size:
-        return upright
-    target = max(1, round(width * size / longest)), max(1, round(height * size / longest))
-    gap = 2.0 if longest > 4 * size else None  # far from the target, whole pixels are averaged first
-    return upright.resize(target, Image.Resampling.LANCZOS, reducing_gap=gap)
+def averaged(pixels: np.ndarray, factor: int) -> np.ndarray:
+    """Each block of `factor` x `factor` pixels as one: uint8, (H, W) or (H, W, C).
+
+    What a last block lacks is filled with the edge's pixels; blocks that are whole are averaged six times as fast.
+    """
+    if factor == 1:
+        return pixels
+    height, width = pixels.shape[:2]
+    below, right = -height % factor, -width % factor
+    if below or right:
+        pixels = cv2.copyMakeBorder(pixels, 0, below, 0, right, cv2.BORDER_REPLICATE)
+    return cv2.resize(pixels, ((width + right) // factor, (height + below) // factor), interpolation=cv2.INTER_AREA)
 
 
-def jpeg(image: Image.Image) -> bytes:
-    """The image as the bytes of a JPEG file."""
-    stream = BytesIO()
-    image.save(stream, "JPEG", quality=_QUALITY)
-    return stream.getvalue()
+def jpeg(pixels_HWC: np.ndarray) -> bytes:
+    """An image, RGB 0..255, as the bytes of a JPEG file."""
+    made, file = cv2.imencode(".jpg", cv2.cvtColor(pixels_HWC, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, _QUALITY])
+    assert made
+    return file.tobytes()

@@ -14,7 +14,7 @@ from typing import Any
 import pandas as pd
 
 from core.data import ledger
-from core.data.manifest import MANIFEST, fingerprint, read_manifest, usable
+from core.data.manifest import MANIFEST, fingerprint, read_columns, read_manifest, usable
 from core.data.sources import Layout, Recognised, stem
 from core.data.walk import path_digest
 from core.errors import DarkroomError, InputError
@@ -183,10 +183,7 @@ def recount(dataset: Dataset) -> Dataset:
 
 def identity_rows(folder: Path) -> pd.DataFrame:
     """What corrections are about, of all rows as indexed: path, label, content_hash, error, excluded (False)."""
-    try:
-        rows = pd.read_parquet(folder / MANIFEST, columns=["path", "label", "content_hash", "error"])
-    except (OSError, ValueError, KeyError) as error:  # pyarrow's own errors are ValueErrors
-        raise DarkroomError(f"The manifest in {folder} cannot be read ({error}).", "Index the folder again.") from error
+    rows = read_columns(folder, ["path", "label", "content_hash", "error"])
     return rows.astype("str").assign(excluded=False)
 
 

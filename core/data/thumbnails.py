@@ -12,11 +12,12 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from PIL import Image
 
 from core.data.kept import keep, kept
 from core.data.manifest import MANIFEST, content_keys
 from core.data.probe import content_hash as hash_of
-from core.data.shrink import LARGE, PIXEL_ART, THUMB, jpeg, small_copy, thumbnail_of
+from core.data.shrink import LARGE, PIXEL_ART, THUMB, jpeg, thumbnail_of
 from core.data.stored import read_dataset
 from core.errors import ImageReadError, InputError
 from core.preprocess import decode, open_image
@@ -119,11 +120,22 @@ def _make(ws: Workspace, data: bytes, content_hash: str, size: int) -> tuple[byt
     image = open_image(data)
     is_pixel_art = max(image.size) <= PIXEL_ART
     upright = decode(image, at_least=size)
-    copy = thumbnail_of(upright) if size == THUMB else small_copy(upright, size)
     if is_pixel_art:
         stream = BytesIO()
-        copy.save(stream, "PNG")
+        upright.save(stream, "PNG")
         return stream.getvalue(), "image/png"
+    copy = thumbnail_of(np.asarray(upright)) if size == THUMB else np.asarray(_small_copy(upright, size))
     made = jpeg(copy)
     keep(ws.thumbnails, content_hash, size, made)
     return made, "image/jpeg"
+
+
+def _small_copy(upright: Image.Image, size: int) -> Image.Image:
+    """The image with its longer side at most `size` pixels, never enlarged; the aspect ratio is kept."""
+    width, height = upright.size
+    longest = max(width, height)
+    if longest <= size:
+        return upright
+    target = max(1, round(width * size / longest)), max(1, round(height * size / longest))
+    gap = 2.0 if longest > 4 * size else None  # far from the target, whole pixels are averaged first
+    return upright.resize(target, Image.Resampling.LANCZOS, reducing_gap=gap)

@@ -18,8 +18,7 @@ from typing import Any
 
 from core.data.checks import MEASURES_VERSION, SCORES_VERSION
 from core.data.walk import find_images
-from core.errors import DarkroomError
-from core.files import read_json, write_json
+from core.files import write_json
 from core.workspace import Workspace
 
 _JUDGED_BY = [MEASURES_VERSION, SCORES_VERSION]
@@ -45,10 +44,9 @@ def note(ws: Workspace, path: str, answer: dict[str, Any], digest: str | None) -
 def noted(ws: Workspace, path: str) -> dict[str, Any] | None:
     """What was answered last for the folder `path`, if that would be the answer now."""
     began = time.perf_counter()
-    with suppress(DarkroomError, OSError, KeyError, TypeError):
-        known = read_json(_place(ws, path))
-        current = known and known["judged_by"] == _JUDGED_BY
-        if known and current and known["stored"] == _stored(Path(known["answer"]["manifest"]).parent):
+    with suppress(OSError, ValueError, KeyError, TypeError):
+        known = json.loads(_place(ws, path).read_bytes())
+        if known["judged_by"] == _JUDGED_BY and known["stored"] == _stored(Path(known["answer"]["manifest"]).parent):
             if known["digest"] == folder_digest(path):
                 answer: dict[str, Any] = known["answer"]
                 seconds = time.perf_counter() - began

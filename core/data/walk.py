@@ -7,7 +7,6 @@ import os
 import re
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from pathlib import Path
 
 from core.errors import DarkroomError
@@ -30,7 +29,6 @@ class IntakeStopped(DarkroomError):
     """Finding the images ended because it was asked to; nothing was stored."""
 
 
-@dataclass
 class Found:
     """What lies below a folder.
 
@@ -42,11 +40,12 @@ class Found:
         notes: sentences on what was left out and is likely missed.
     """
 
-    images: list[str] = field(default_factory=list)
-    folders: list[str] = field(default_factory=list)
-    tables: list[str] = field(default_factory=list)
-    ignored: Counter[str] = field(default_factory=Counter)
-    notes: list[str] = field(default_factory=list)
+    def __init__(self, images: list[str] | None = None) -> None:
+        self.images = images or []
+        self.folders: list[str] = []
+        self.tables: list[str] = []
+        self.ignored: Counter[str] = Counter()
+        self.notes: list[str] = []
 
 
 def find_images(root: Path, on_listed: Listed | None = None, should_stop: ShouldStop | None = None) -> Found:

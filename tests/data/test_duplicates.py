@@ -123,7 +123,7 @@ def test_digits_written_twice_are_not_copies(side: int) -> None:
     pixels = np.rint(_read_table()[:900, :64] * (255 / 16)).astype(np.uint8).reshape(-1, 8, 8)
     facts = []
     for number, digit in enumerate(pixels):
-        image = Image.fromarray(digit).resize((side, side), Image.Resampling.BICUBIC).convert("RGB")
+        image = np.asarray(Image.fromarray(digit).resize((side, side), Image.Resampling.BICUBIC).convert("RGB"))
         measures = measure([sketch(image, image)])[0]._asdict()
         facts.append(measures | {"content_hash": f"{number:016x}", "width": side, "height": side})
     assert (find_alike(pd.DataFrame(facts)).distance >= 0).sum() <= 4

@@ -142,8 +142,8 @@ def test_too_little_memory_is_said_so(tmp_path: Path) -> None:
     assert done.stdout.strip() == "There is not enough memory to decode it.", done.stderr
 
 
-def test_reading_processes_need_neither_pandas_nor_torch() -> None:
+def test_reading_processes_load_next_to_nothing() -> None:
     program = "import sys, core.data.probe; print(*{name.partition('.')[0] for name in sys.modules})"
     done = subprocess.run([sys.executable, "-c", program], cwd=REPOSITORY, capture_output=True, text=True, check=True)
     loaded = set(done.stdout.split())
-    assert "PIL" in loaded and not loaded & {"pandas", "pyarrow", "torch", "streamlit"}
+    assert "cv2" in loaded and not loaded & {"PIL", "pandas", "pyarrow", "torch", "streamlit"}

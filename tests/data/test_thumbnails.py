@@ -111,7 +111,7 @@ def test_a_whole_gallery_at_once_and_a_torn_file_in_the_cache(workspace: Workspa
     with ThreadPoolExecutor(16) as browser:
         answers = set(browser.map(lambda _: thumbnail(workspace, photos.id, wanted, THUMB), range(32)))
     assert len(answers) == 1
-    store = workspace.thumbnails / "thumbnails.sqlite"
+    store = workspace.thumbnails / "packs.sqlite"
     whole = store.read_bytes()
     for torn in (b"", b"no database" * 999, whole[: len(whole) // 2]):
         store.write_bytes(torn)
