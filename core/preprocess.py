@@ -130,16 +130,6 @@ def decode(source: Path | bytes | Image.Image, at_least: int | None = None) -> I
         raise _unreadable(error, source) from error
 
 
-def is_upright(exif: bytes) -> bool:
-    """Whether an image with this EXIF segment is shown as it is stored; false where that cannot be told."""
-    about = Image.Exif()
-    try:
-        about.load(exif)
-        return about.get(ExifTags.Base.Orientation, 1) == 1
-    except Exception:  # damaged ones raise nearly anything
-        return False
-
-
 def read_pixels(source: Path | bytes | Image.Image, spec: PreprocessSpec) -> np.ndarray:
     """Decode and resize one image, which may come opened: uint8, shape (size, size, 3), RGB, 0..255.
 

@@ -12,9 +12,9 @@ table. `label_patterns` finds the class in `dog.7.jpg`; `tables` reads tables pe
 knows which column says what; `reading` holds what the user says in place of what was recognised.
 
 **3. It is read, once.** `index` is the job that makes the manifest. `readers` and `reading_processes` run several
-processes of `probe`, which opens the file, measures it (`quality`), makes its small copy (`shrink`) and stores that
-(`kept`). `checkpoint` keeps what was found in case the job is killed; `unchanged` answers at once where nothing has
-changed since.
+processes of `probe`, which opens the file (by `plain_jpeg` or Pillow), measures it (`quality`), makes its small copy
+(`shrink`) and stores that (`kept`). `checkpoint` keeps what was found in case the job is killed; `unchanged` answers at
+once where nothing has changed since.
 
 **4. It is checked against all others.** `duplicates` finds its copies; `scores` gives it a score by each of `checks`;
 the outcome is a row of the `manifest`, one Parquet table a dataset. `stored` writes the description beside it;

@@ -19,6 +19,7 @@ _FRAMES, _SCAN, _END = (0xC0, 0xC1), 0xDA, 0xD9  # frames: Huffman coding, seque
 _TABLES = (0xC4, 0xDB, 0xDD, 0xFE)  # Huffman and quantization tables, restarts; comments
 _JFIF, _ABOUT, _PROFILE, _ADOBE = 0xE0, 0xE1, 0xE2, 0xEE
 _SHORTEST = {_JFIF: 16, _PROFILE: 16, _ADOBE: 14}  # bytes; Pillow refuses the file where what it expects is cut off
+_ORIENTATION = 0x0112  # EXIF; 1 is upright
 _MARKER = re.compile(rb"\xff[^\x00\xd0-\xd7]")  # but for zeros that escape data, and restarts
 _MAX_PIXELS = 100_000_000  # larger images are left to Pillow, which may refuse them
 _MODES = {1: "L", 3: "RGB"}
@@ -71,7 +72,7 @@ def _header(data: bytes) -> tuple[int, int, str] | None:
     if not data.startswith(_START):
         return None
     size, at = None, 2
-    while at + 4 <= len(data) and data[at] == 0xFF:
+    while at + 10 <= len(data) and data[at] == 0xFF:  # as much as is looked at of any segment
         kind, length = data[at + 1], data[at + 2] << 8 | data[at + 3]
         after = at + 2 + length
         if kind in _FRAMES:
@@ -93,9 +94,17 @@ def _is_harmless(kind: int, length: int, data: bytes, at: int) -> bool:
     """Whether a segment says nothing that Pillow would heed."""
     if kind == _ABOUT:
         about = data[at : at + length - 2]
-        if not about.startswith(b"Exif\0\0"):  # most likely XMP
-            return b"Orientation" not in about
-        from core.preprocess import is_upright  # Pillow, which a folder of photos without EXIF can do without
-
-        return is_upright(about)
+        return _is_upright(about) if about.startswith(b"Exif\0\0") else b"Orientation" not in about  # XMP
     return length >= _SHORTEST.get(kind, 1 << 16) and not data.startswith(b"MPF\0", at)
+
+
+def _is_upright(exif: bytes) -> bool:
+    """Whether an image with this EXIF segment is shown as it is stored; false where that cannot be told."""
+    from core.preprocess import Image  # Pillow as it is set up there; photos without EXIF can do without
+
+    about = Image.Exif()
+    try:
+        about.load(exif)
+        return about.get(_ORIENTATION, 1) == 1
+    except Exception:  # damaged ones raise nearly anything
+        return False

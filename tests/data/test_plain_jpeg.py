@@ -53,11 +53,21 @@ def test_all_others_are_left_to_pillow() -> None:
     image = picture(1)
     lying = Image.Exif()
     lying[0x0112] = 6
-    png = BytesIO()
-    image.save(png, "PNG")
     others = [jpeg_of(image, progressive=True), jpeg_of(image.convert("CMYK")), jpeg_of(image, exif=lying.tobytes())]
-    for data in (*others, png.getvalue()):
+    others.append(jpeg_of(image, xmp=b'<x:xmpmeta tiff:Orientation="6"/>'))
+    for kind, options in (("PNG", {}), ("MPO", {"save_all": True, "append_images": [image]})):
+        stream = BytesIO()
+        image.save(stream, kind, **options)
+        others.append(stream.getvalue())
+    for data in others:
         assert decoded(data) is None and by_pillow(data) is not None
+
+
+@pytest.mark.parametrize("length", range(24))
+def test_a_start_alone_is_no_image(length: int) -> None:
+    data = jpeg_of(picture(1))
+    frame = data.index(b"\xff\xc0")
+    assert read_plain(data[:length], 160) is None and read_plain(data[: frame + length], 160) is None
 
 
 def test_what_comes_after_the_image_and_a_preview_within_it_are_no_matter() -> None:
