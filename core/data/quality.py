@@ -21,6 +21,7 @@ _GRID = 32  # pixels, about the longer side of the image that is hashed
 _SAMPLE = 48  # pixels a side of the sample statistics are taken from
 _SHARPNESS_BELOW = 360  # pixels, the longer side: larger images are halved first, so that one scale is compared
 _FAR = 4  # pixels
+_FREQUENCIES = np.pi / 2 * np.arange(HASH_SIDE, dtype=np.float32)[:, None]
 _LEAST_CONTRAST = 0.012  # standard deviation of brightness below which there is no structure to compare
 _LEAST_SIDE = 12  # pixels; in fewer the same digit written twice is as alike as a picture and its copy
 _AT_ONCE = 8  # images measured together: the arrays of more leave the cache, and their memory is fetched anew each time
@@ -155,11 +156,11 @@ def _cosines(num_pixels: int, step: int) -> np.ndarray:
     The last block may be of fewer pixels: it counts for less and has its middle elsewhere, or a picture and its
     smaller copy would differ at that edge. Zero beyond as many frequencies as there are blocks.
     """
-    begin = np.arange(0, num_pixels, step)
+    begin = np.arange(0, num_pixels, step, dtype=np.float32)
     end = np.minimum(begin + step, num_pixels)
-    frequency = np.arange(HASH_SIDE)[:, None]
-    rows = np.cos(np.pi * (begin + end) / 2 * frequency / num_pixels) * (end - begin) * (frequency < len(begin))
-    return rows.astype(np.float32)
+    rows = np.cos(_FREQUENCIES * ((begin + end) / num_pixels)) * (end - begin)
+    rows[len(begin) :] = 0
+    return rows
 
 
 def sharpness(grey_HW: np.ndarray) -> float | None:
