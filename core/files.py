@@ -83,7 +83,7 @@ def read_json(path: Path) -> Any | None:
     Raises:
         DarkroomError: the file is not JSON.
     """
-    import orjson  # loading it takes as long as looking at two thousand files that have not changed
+    import orjson  # see `core.data.unchanged`
 
     try:
         return orjson.loads(path.read_bytes())

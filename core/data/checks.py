@@ -11,7 +11,7 @@ MEASURES_VERSION = 3  # goes up when `core.data.quality` measures otherwise: all
 SCORES_VERSION = 3  # goes up when `core.data.scores` or `duplicates` judge otherwise: then nothing is answered unread
 
 
-class Check(NamedTuple):  # no dataclass, here and in `walk`: loading what makes them takes as long as a walk
+class Check(NamedTuple):
     """One way an image can be wrong. Its score is 0..1: 1 is fine, 0 the worst.
 
     Attributes:

@@ -57,9 +57,8 @@ class Finding:
 def flag_counts(dataset: Dataset) -> dict[str, int]:
     """How many usable images each check flags."""
     flags = [f"is_{check.name}" for check in CHECKS]
-    rows = usable(
-        dataset.manifest() if dataset.num_edits else read_columns(dataset.folder, ["error", "excluded", *flags])
-    )
+    needed = ["error", "excluded", *flags]
+    rows = usable(dataset.manifest() if dataset.num_edits else read_columns(dataset.folder, needed))
     return {check.name: int(rows[flag].sum()) for check, flag in zip(CHECKS, flags, strict=True)}
 
 
