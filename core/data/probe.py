@@ -128,6 +128,7 @@ def serve(root: str, thumbnails: str) -> None:
         thumbnails: the folder to keep them in, or empty.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
+    _hush_libraries()
     cv2.setNumThreads(1)  # each process is one of many
     np.empty(_NOT_GIVEN_BACK, np.uint8)  # glibc keeps as much as was once freed, else memory is fetched for each image
     keeper = Keeper(thumbnails, THUMB) if thumbnails else None
@@ -138,6 +139,12 @@ def serve(root: str, thumbnails: str) -> None:
             keeper.flush()
         answering.write(json.dumps(answers, separators=(",", ":")) + "\n")
         answering.flush()
+
+
+def _hush_libraries() -> None:
+    """What libjpeg writes to standard error of damaged photos names no file; Python's own words still go there."""
+    sys.stderr = open(os.dup(2), "w", encoding="utf-8", buffering=1)
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
 
 
 def _in_words(error: OSError) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import struct
 import subprocess
@@ -147,3 +148,19 @@ def test_reading_processes_load_next_to_nothing() -> None:
     done = subprocess.run([sys.executable, "-c", program], cwd=REPOSITORY, capture_output=True, text=True, check=True)
     loaded = set(done.stdout.split())
     assert "cv2" in loaded and not loaded & {"PIL", "pandas", "pyarrow", "torch", "streamlit"}
+
+
+def test_reading_processes_pass_on_nothing_libraries_say(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "wrong.jpg"
+    Image.fromarray(NOISE).save(path)
+    data = bytearray(path.read_bytes())
+    middle = len(data) // 2
+    data[middle : middle + 40] = bytes([0xFE]) * 40  # no codes; what follows is grey
+    path.write_bytes(data)
+    assert probe(str(path)).error is None
+    assert "Corrupt JPEG data" in capfd.readouterr().err  # without the name of a file
+    command = [sys.executable, "-m", "core.data.probe", str(tmp_path), ""]
+    done = subprocess.run(
+        command, input='["wrong.jpg"]\n', cwd=REPOSITORY, capture_output=True, text=True, check=True, timeout=60
+    )
+    assert done.stderr == "" and len(json.loads(done.stdout)) == 1
