@@ -102,12 +102,12 @@ def append_jsonl(path: Path, row: dict[str, Any]) -> None:
 
 def read_jsonl(path: Path) -> list[dict[str, Any]]:
     """All whole lines of a JSON-lines file; an unfinished last line is left for the next look."""
+    import orjson
+
     try:
         text = path.read_bytes()
     except FileNotFoundError:
         return []
-    import orjson
-
     lines = [line for line in text[: text.rfind(b"\n") + 1].splitlines() if line.strip()]
     return [orjson.loads(line) for line in lines]
 

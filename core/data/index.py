@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from core.data.checkpoint import FOUND, Checkpoint, typed
+from core.data.checkpoint import FOUND, Checkpoint, facts_table, typed
 from core.data.checks import MEASURES_VERSION
 from core.data.intake import PHASES, Source, take_in, write_refused
 from core.data.manifest import read_manifest, require_two_classes, usable, with_all_columns, write_manifest
@@ -64,9 +64,9 @@ def build_manifest(
     checkpoint = checkpoint or Checkpoint(None)
     paths = recognised.files["path"].tolist()
     known = _unchanged(recognised.root, paths, [checkpoint.earlier(), previous])
-    read_before = set() if known is None else set(known["path"].tolist())
+    read_before = set(known["path"].tolist())
     unread = [path for path in paths if path not in read_before] if read_before else paths
-    num_done, total = len(read_before), len(paths)
+    num_done, total = len(known), len(paths)
     report(num_done, total)
 
     def take(some: Sequence[str], facts: Sequence[Facts]) -> None:
@@ -80,7 +80,7 @@ def build_manifest(
     except ReadingStopped as stopped:
         checkpoint.flush()
         raise IndexingStopped("Indexing was stopped; nothing was stored. What was read is not read again.") from stopped
-    rows = checkpoint.table() if known is None else pd.concat([known, checkpoint.table()], ignore_index=True)
+    rows = pd.concat([known, checkpoint.table()], ignore_index=True)
     return scored(with_all_columns(typed(recognised.files.merge(rows, on="path", how="left", validate="1:1"))))
 
 
@@ -128,10 +128,10 @@ def index_into(
     return dataset
 
 
-def _unchanged(root: Path, paths: list[str], earlier: Sequence[pd.DataFrame | None]) -> pd.DataFrame | None:
+def _unchanged(root: Path, paths: list[str], earlier: Sequence[pd.DataFrame | None]) -> pd.DataFrame:
     """What earlier tables hold of readable files that have not been touched since; the first table goes first.
 
-    None where there is no earlier table. What another version of the measures found is not taken over.
+    What another version of the measures found is not taken over.
     """
     tables = [
         table.loc[table["error"].isna() & (table["measured_by"] == MEASURES_VERSION), FOUND]
@@ -139,7 +139,7 @@ def _unchanged(root: Path, paths: list[str], earlier: Sequence[pd.DataFrame | No
         if table is not None
     ]
     if not tables:
-        return None
+        return facts_table([], [])
     known = pd.concat(tables, ignore_index=True)
     known = known[known["path"].isin(paths)]
     stats = np.array([_size_and_mtime(f"{root}/{path}") for path in known["path"].tolist()], np.int64).reshape(-1, 2)

@@ -95,7 +95,7 @@ def _is_harmless(kind: int, length: int, data: bytes, at: int) -> bool:
     if kind == _ABOUT:
         about = data[at : at + length - 2]
         return _is_upright(about) if about.startswith(b"Exif\0\0") else b"Orientation" not in about  # XMP
-    return length >= _SHORTEST.get(kind, 1 << 16) and not data.startswith(b"MPF\0", at)
+    return kind in _SHORTEST and length >= _SHORTEST[kind] and not data.startswith(b"MPF\0", at)
 
 
 def _is_upright(exif: bytes) -> bool:
